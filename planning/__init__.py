@@ -1,0 +1,1 @@
+"""Pure arithmetic about money and capacity: no CDK, no AWS."""

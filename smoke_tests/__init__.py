@@ -1,0 +1,1 @@
+"""Proves one deployed environment: trains, predicts, refuses, traces, cleans up, and reports."""

@@ -1,0 +1,1 @@
+"""What is delivered as one unit: the platform of one environment, its stacks and its settings."""

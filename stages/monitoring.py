@@ -1,0 +1,155 @@
+"""Monitoring: what is measured, from where on it is too much, and who is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from stages.inference import InferenceStack
+from stages.promotion import PromotionStack
+from stages.settings import EnvironmentSettings
+from stages.training import TrainingStack
+from vision_platform.announcements import ModelAnnouncements
+from vision_platform.encryption import PlatformKey
+from vision_platform.event_bus import PlatformBus
+from vision_platform.guardrails import guardrails
+from vision_platform.model_lines import ModelLines
+from vision_platform.monitoring import Alarms, AlertTopic, Objective, PlatformDashboard
+
+
+class MonitoringStack(Stack):
+    """Alarms on the settings' objectives, and the dashboard."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: EnvironmentSettings,
+        lines: ModelLines,
+        key: PlatformKey,
+        bus: PlatformBus,
+        promotion: PromotionStack,
+        training: TrainingStack,
+        inference: InferenceStack,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        goals, quality = environment.monitoring, environment.quality
+        period = Duration.minutes(goals.period_minutes)
+        api, machine = inference.api.api, training.workflow.machine
+        promotions = promotion.workflow.machine
+        topic = AlertTopic(self, "Alerts", key=key.key, emails=goals.emails)
+        ModelAnnouncements(
+            self,
+            "Announcements",
+            bus=bus,
+            topic=topic.topic,
+            environment=environment.name,
+            runbook_url=goals.runbook_url,
+        )
+        functions = {"predict": inference.predict, "gate": promotion.gate} | training.functions
+        guards = guardrails(
+            lines,
+            low_confidence=quality.low_confidence,
+            low_confidence_percent=quality.low_confidence_percent,
+            error_percent=quality.error_percent,
+            latency_ms=quality.latency_ms,
+            period_seconds=quality.period_seconds,
+        )
+        objectives = [
+            *guards,
+            Objective(
+                name="api-5xx",
+                # The average of a count of ones and zeros is the share of failed requests.
+                metric=api.metric_server_error(period=period, statistic=cloudwatch.Stats.AVERAGE),
+                threshold=goals.api_5xx_percent / 100,
+                periods=goals.evaluation_periods,
+                says="The prediction API fails requests: see the predict function's log and the endpoint.",
+            ),
+            Objective(
+                name="api-latency-p99",
+                metric=api.metric_latency(period=period, statistic="p99"),
+                threshold=goals.api_p99_latency_ms,
+                periods=goals.evaluation_periods,
+                says="Predictions are slow: look at the endpoint's ModelLatency, then at its instance count.",
+            ),
+            Objective(
+                name="training-failed",
+                metric=machine.metric_failed(period=period),
+                threshold=goals.failed_trainings,
+                says="A training run failed: its record in the lineage table names the error and the cause.",
+            ),
+            Objective(
+                name="training-timed-out",
+                metric=machine.metric_timed_out(period=period),
+                threshold=goals.failed_trainings,
+                says="A training run took longer than all its steps together may.",
+            ),
+            Objective(
+                name="promotion-failed",
+                metric=promotions.metric_failed(period=period),
+                threshold=goals.failed_trainings,
+                says="A model was not promoted, or was taken back: its deployment's record in the lineage "
+                "table names the error and the cause.",
+            ),
+            Objective(
+                name="promotion-timed-out",
+                metric=promotions.metric_timed_out(period=period),
+                threshold=goals.failed_trainings,
+                says="A promotion took longer than its deployment may: look at the endpoint and its events.",
+            ),
+            Objective(
+                name="aftermath-failed",
+                metric=training.aftermath.machine.metric_failed(period=period),
+                threshold=1,
+                says="What a stopped training run left could not be cleared up: see the execution's history.",
+            ),
+            *[
+                Objective(
+                    name=f"{name}-errors",
+                    metric=function.function.metric_errors(period=period),
+                    threshold=goals.function_errors,
+                    says=f"The {name} function raises errors: its log names them by request id.",
+                )
+                for name, function in functions.items()
+            ],
+            *[
+                Objective(
+                    name=f"{name}-kept",
+                    metric=function.failures.metric_approximate_number_of_messages_visible(
+                        period=period, statistic=cloudwatch.Stats.MAXIMUM
+                    ),
+                    threshold=1,
+                    says=f"Calls of the {name} function failed thrice and wait in its queue: see its log.",
+                )
+                for name, function in functions.items()
+            ],
+        ]
+        alarms = Alarms(
+            self,
+            "Alarms",
+            prefix=lines.prefix,
+            topic=topic.topic,
+            objectives=objectives,
+            runbook_url=goals.runbook_url,
+        )
+        PlatformDashboard(
+            self,
+            "Overview",
+            name=lines.prefix,
+            alarms=alarms.alarms,
+            graphs=[
+                ("Requests", [api.metric_count(), api.metric_client_error(), api.metric_server_error()]),
+                ("Latency", [api.metric_latency(statistic=each) for each in ("p50", "p95", "p99")]),
+                ("Training", [machine.metric_succeeded(), machine.metric_failed()]),
+                ("Promotion", [promotions.metric_succeeded(), promotions.metric_failed()]),
+                *[
+                    (f"The champion's {each.name.removeprefix('champion-')}", [each.metric])
+                    for each in guards
+                ],
+            ],
+        )

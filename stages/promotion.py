@@ -1,0 +1,156 @@
+"""Promotion: the image that serves models, who endpoints run as, and the workflow that changes both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import CfnOutput, Stack
+from constructs import Construct
+
+from stages.data import DataStack
+from stages.settings import EnvironmentSettings
+from vision_platform import data_lake, logs
+from vision_platform.encryption import PlatformKey
+from vision_platform.event_bus import PlatformBus
+from vision_platform.functions import FunctionProps, PlatformFunction
+from vision_platform.guardrails import guardrail_alarms
+from vision_platform.identities import Identities
+from vision_platform.job_roles import JobRole
+from vision_platform.model_code import ServingImage
+from vision_platform.model_lines import CHAMPION, ModelLines
+from vision_platform.network import Placement
+from vision_platform.package_sharing import ModelReader, ModelSource, share_models
+from vision_platform.permissions import PlatformRole
+from vision_platform.promotion_requests import HostingPlan, Rollout
+from vision_platform.promotion_workflow import PromotionResources, PromotionWorkflow
+
+_BY_RUN = "Evaluations are keyed by run, which nobody knows at deployment; the prefix says which kind"
+
+
+class PromotionStack(Stack):
+    """Composes the promotion workflow and grants its parts what they need of each other."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        project_root: Path,
+        environment: EnvironmentSettings,
+        lines: ModelLines,
+        key: PlatformKey,
+        bus: PlatformBus,
+        identities: Identities,
+        placement: Placement | None,
+        data: DataStack,
+        source: ModelSource | None,
+        readers: Sequence[ModelReader],
+        **kwargs: Any,
+    ) -> None:
+        """`source` is where models may come from besides our own training; `readers` promote ours."""
+        super().__init__(scope, id, **kwargs)
+        self._environment, self._lines, self._key, self._placement = environment, lines, key, placement
+        self.source = source
+        self.image = ServingImage(self, "Serving", model=project_root / "model")
+        self.gate = self._gate(project_root, identities.gate)
+        data_lake.allow_reading(self.gate.role, data.lake.artifacts, ["evaluations/"], because=_BY_RUN)
+        hosting = self._hosting(identities.hosting)
+        hosting.allow_reading(data.lake.artifacts, "models/")
+        self.image.allow_pulling(hosting.role)
+        if source is not None:
+            source.allow_models(hosting.role)
+            source.allow_evaluations(self.gate.role)
+        share_models(
+            readers,
+            group=data.model_groups[CHAMPION],
+            artifacts=data.lake.artifacts,
+            key=key,
+            packages=lines.arn(data, "model-package", f"{lines.endpoint(CHAMPION)}/*"),
+            region=environment.region,
+        )
+        alarms = guardrail_alarms(lines)
+        self.workflow = PromotionWorkflow(
+            self,
+            "Workflow",
+            role=identities.promotion,
+            plan=self._plan(hosting.role, alarms),
+            resources=PromotionResources(
+                lines=lines,
+                table=data.lineage,
+                bus=bus,
+                gate=self.gate,
+                hosting=hosting.role,
+                source=source,
+                alarms=alarms,
+            ),
+            key=key,
+            log_retention_days=environment.retention.log_days,
+        )
+        self.state_machine_arn = CfnOutput(self, "PromotionMachineArn", value=self.workflow.arn)
+
+    def _gate(self, project_root: Path, role: PlatformRole) -> PlatformFunction:
+        environment = self._environment
+        return PlatformFunction(
+            self,
+            "Gate",
+            props=FunctionProps(
+                source=project_root / "lambda_src",
+                folder="gate",
+                description="Decides whether an evaluated model is good enough",
+                environment={
+                    "GATE_SETTINGS": environment.gate.model_dump_json(),
+                    "POWERTOOLS_SERVICE_NAME": "gate",
+                },
+                memory_mb=256,
+                timeout_seconds=30,
+                log_retention_days=environment.retention.log_days,
+                reserved_concurrency=environment.training.reserved_concurrency or None,
+            ),
+            key=self._key,
+            placement=self._placement,
+            role=role,
+        )
+
+    def _hosting(self, role: PlatformRole) -> JobRole:
+        """Who endpoints run as. SageMaker would make their log groups itself: without a key, and forever."""
+        return JobRole(
+            self,
+            "Hosting",
+            role=role,
+            log_groups=[
+                logs.log_group(
+                    self,
+                    f"{line.capitalize()}EndpointLog",
+                    key=self._key.key,
+                    retention_days=self._environment.retention.log_days,
+                    name=f"/aws/sagemaker/Endpoints/{self._lines.endpoint(line)}",
+                )
+                for line in self._lines.names
+            ],
+            log_group_name="Endpoints",
+            key=self._key,
+            placement=self._placement,
+        )
+
+    def _plan(self, hosting: PlatformRole, alarms: Sequence[str]) -> HostingPlan:
+        settings = self._environment.hosting
+        return HostingPlan(
+            image=self.image.uri,
+            role=hosting.role_arn,
+            key=self._key.arn,
+            vpc_config=self._placement.as_sagemaker() if self._placement else None,
+            instance_type=settings.instance_type,
+            instances=settings.instance_count,
+            most_instances=settings.max_instance_count,
+            invocations_per_instance=settings.target_invocations_per_instance,
+            rollout=Rollout(
+                strategy=settings.strategy,
+                step_percent=settings.step_percent,
+                step_wait_seconds=settings.step_wait_seconds,
+                bake_seconds=settings.bake_seconds,
+                timeout_seconds=settings.deployment_timeout_minutes * 60,
+                alarms=alarms,
+            ),
+        )

@@ -1,0 +1,103 @@
+"""Packages: made of the right files, the same to the byte every time, and clear about what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from vision_platform import packaging
+from vision_platform.packaging import FunctionBundling, PackagingError, content_hash, write_archive
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    source = tmp_path / "model"
+    (source / "inner").mkdir(parents=True)
+    (source / "train.py").write_text("print('train')")
+    (source / "inner" / "data.json").write_text("{}")
+    return source
+
+
+def disturb(folder: Path) -> None:
+    """What differs between two checkouts of one commit."""
+    for path in folder.rglob("*.py"):
+        os.utime(path, (1, 1))
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "train.cpython-311.pyc").write_bytes(b"compiled")
+
+
+def test_an_archive_depends_on_nothing_but_its_files(folder: Path, tmp_path: Path) -> None:
+    write_archive(folder, tmp_path / "first.tar.gz")
+    disturb(folder)
+    write_archive(folder, tmp_path / "second.tar.gz")
+    assert (tmp_path / "first.tar.gz").read_bytes() == (tmp_path / "second.tar.gz").read_bytes()
+    with tarfile.open(tmp_path / "second.tar.gz") as archive:
+        assert archive.getnames() == ["inner/data.json", "train.py"]
+
+
+def test_a_hash_depends_on_names_and_contents_alone(folder: Path, tmp_path: Path) -> None:
+    before = content_hash([folder])
+    disturb(folder)
+    assert content_hash([folder]) == before
+    elsewhere = tmp_path / "elsewhere" / "model"
+    shutil.copytree(folder, elsewhere)
+    assert content_hash([elsewhere]) == before
+    (folder / "train.py").write_text("print('other')")
+    assert content_hash([folder]) != before
+
+
+def test_what_a_package_is_built_for_counts_in_its_hash(folder: Path) -> None:
+    assert content_hash([folder], extra=["3.13"]) != content_hash([folder], extra=["3.14"])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A function without requirements, and the shared package."""
+    for path, content in {
+        "gate/handler.py": "def handler(event, context): ...",
+        "gate/tests/__pycache__/x.pyc": "",
+        "vision_runtime/__init__.py": "",
+    }.items():
+        (tmp_path / "src" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / path).write_text(content)
+    return tmp_path / "src"
+
+
+def test_a_package_is_the_function_at_its_root_and_the_shared_package(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    assert FunctionBundling(source, "gate").try_bundle(str(output))
+    files = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    assert files == {"handler.py", "vision_runtime/__init__.py"}
+
+
+def test_a_missing_uv_is_told_with_the_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(packaging.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PackagingError, match=r"uv is missing.* run `make setup`"):
+        packaging._find_uv()
+
+
+def test_requirements_that_cannot_be_installed_are_told_with_their_file(source: Path, tmp_path: Path) -> None:
+    (source / "gate" / "requirements.txt").write_text("not-locked==1.0\n")
+    with pytest.raises(PackagingError) as caught:
+        FunctionBundling(source, "gate").try_bundle(str(tmp_path / "out"))
+    assert "uv could not install gate/requirements.txt for Lambda (Python 3.14" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "function", ["plan_dataset", "preprocess", "collect_dataset", "select_model", "gate", "predict"]
+)
+def test_every_functions_requirements_are_locked_with_hashes(function: str) -> None:
+    lock = (ROOT / "lambda_src" / function / "requirements.txt").read_text()
+    packages = [line for line in lock.splitlines() if "==" in line]
+    assert packages
+    assert lock.count("--hash=sha256:") >= len(packages)

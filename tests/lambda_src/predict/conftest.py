@@ -1,0 +1,56 @@
+"""The adapter, loaded once, with AWS stubbed: nothing may be asked of it but what a test has announced."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+
+@pytest.fixture(scope="session")
+def adapter(load_function: Callable[..., ModuleType]) -> ModuleType:
+    return load_function(
+        "predict",
+        CHAMPION_ENDPOINT="vision-dev-champion",
+        SMOKE_ENDPOINT="vision-dev-smoke",
+        LINEAGE_TABLE="lineage",
+    )
+
+
+@pytest.fixture
+def endpoint(adapter: ModuleType) -> Iterator[Stubber]:
+    with Stubber(adapter.runtime) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def lineage(adapter: ModuleType) -> Iterator[Stubber]:
+    with Stubber(adapter.dynamodb) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def log(adapter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the function logs."""
+    stream = io.StringIO()
+    monkeypatch.setattr(adapter.logger.registered_handler, "stream", stream)
+    return stream
+
+
+@pytest.fixture
+def ask(
+    adapter: ModuleType, endpoint: Stubber, lineage: Stubber, context: SimpleNamespace
+) -> Callable[..., SimpleNamespace]:
+    """Sends one event; nothing may be asked of AWS but what a test has announced."""
+
+    def send(event: dict[str, Any]) -> SimpleNamespace:
+        answer = adapter.handler(event, context)
+        headers = {name.lower(): value for name, value in answer["headers"].items()}
+        return SimpleNamespace(status=answer["statusCode"], headers=headers, body=json.loads(answer["body"]))
+
+    return send

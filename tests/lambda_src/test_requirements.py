@@ -1,0 +1,41 @@
+"""The locks of what is deployed: hashed, without AWS's own SDK, in the versions that the tests run with."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.lambda_src.conftest import ROOT
+
+LOCKS = sorted((ROOT / "lambda_src").glob("*/requirements.txt"))
+SERVING = ROOT / "model" / "requirements-serve.txt"
+
+
+def versions(lock: Path) -> set[str]:
+    return set(re.findall(r"^[a-z0-9-]+==[^\s;\\]+", lock.read_text(), re.MULTILINE))
+
+
+def test_every_function_has_a_lock() -> None:
+    functions = {path.parent.name for path in (ROOT / "lambda_src").glob("*/handler.py")}
+    assert {lock.parent.name for lock in LOCKS} == functions
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, SERVING], ids=lambda lock: lock.parent.name)
+def test_lock_has_a_hash_for_every_version_and_no_address(lock: Path) -> None:
+    text = lock.read_text()
+    assert len(versions(lock)) == len(re.findall(r"==.*\\\n    --hash=sha256:", text))
+    assert not re.search(r"https?://|index|find-links", text)
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
+def test_functions_run_with_the_versions_that_are_tested(lock: Path) -> None:
+    assert versions(lock) <= versions(ROOT / "requirements" / "dev.txt")
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
+def test_lambdas_own_sdk_is_not_packaged(lock: Path) -> None:
+    assert not {"boto3", "botocore"} & {version.partition("==")[0] for version in versions(lock)}
+
+
+def test_serving_runs_with_the_versions_that_are_tested() -> None:
+    assert versions(SERVING) <= versions(ROOT / "requirements" / "model.txt")

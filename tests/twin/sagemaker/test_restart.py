@@ -1,0 +1,59 @@
+"""What a twin that is stopped and started again still knows, and what it says of work that was cut off."""
+
+from botocore.exceptions import ClientError
+
+from tests.twin.conftest import start_twin
+from tests.twin.sagemaker.conftest import Place, until
+from tests.twin.sagemaker.test_tuning import Tuner
+
+CANARY = {
+    "BlueGreenUpdatePolicy": {
+        "TrafficRoutingConfiguration": {
+            "Type": "CANARY",
+            "WaitIntervalInSeconds": 600,
+            "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1},
+        }
+    }
+}
+
+
+def test_endpoints_come_back_and_jobs_fail_with_a_reason(place: Place, project) -> None:
+    name = place.serve("outlives", "still here")
+    place.sagemaker.delete_endpoint_config(EndpointConfigName="outlives-still here".replace(" ", "-"))
+    place.train("cut-off", hyperparameters={"mode": "wait"})
+    tuner = Tuner(place)
+    tuner.start("cut-off", trials=3, parallel=1, static={"epochs": "100", "pause": "0.1"})
+    until(lambda: tuner.trials("cut-off"))
+    until(lambda: place.sagemaker.describe_training_job(TrainingJobName="cut-off").get("FinalMetricDataList"))
+
+    place.sagemaker.update_endpoint(
+        EndpointName=name,
+        EndpointConfigName=place.endpoint_config("outlived", "never", InitialInstanceCount=2),
+        DeploymentConfig=CANARY,
+    )
+    until(lambda: "never" in {place.ask(name)["model"] for _ in range(4)})
+
+    assert place.twin.stop() == 0
+    place.twin.process = start_twin(place.twin.home, place.twin.port, project).process
+
+    found = place.settled(name)
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "outlives-still-here")
+    assert found["FailureReason"] == "The update was interrupted: the local twin was shut down."
+    assert {place.ask(name)["model"] for _ in range(4)} == {"still here"}
+    job = until(lambda: _failed(place))
+    assert job["SecondaryStatus"] == "Failed"
+    assert "the local twin was shut down while the job was running" in job["FailureReason"]
+    search = tuner.ended("cut-off")
+    assert search["HyperParameterTuningJobStatus"] == "Failed"
+    assert "the local twin was shut down" in search["FailureReason"]
+    assert search["ObjectiveStatusCounters"] == {"Succeeded": 0, "Pending": 0, "Failed": 1}
+    assert [trial["TrainingJobStatus"] for trial in tuner.trials("cut-off")] == ["Failed"]
+    try:
+        place.sagemaker.stop_training_job(TrainingJobName="cut-off")
+    except ClientError as fault:
+        assert "is in status Failed" in str(fault)
+
+
+def _failed(place: Place) -> dict | None:
+    job = place.sagemaker.describe_training_job(TrainingJobName="cut-off")
+    return job if job["TrainingJobStatus"] == "Failed" else None

@@ -1,0 +1,170 @@
+"""Packages across accounts: the group's policy and the caller's decide; data by bucket and key policies."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.twin.conftest import DEV, PROD, REGION
+from tests.twin.sagemaker.conftest import Place, archive
+
+OTHER = PROD
+BUCKET = "packages-of-prod"
+GROUP = f"arn:aws:sagemaker:{REGION}:{OTHER}:model-package-group/shared"
+
+
+def document(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **s} for s in statements]})
+
+
+@dataclass
+class Shared:
+    """A package of prod with its encrypted data, and somebody in dev who may use foreign packages."""
+
+    place: Place
+    package: str
+    data: str
+    key: str
+    reader: Any
+
+    def owner(self, service: str) -> Any:
+        return self.place.twin.client(service, OTHER)
+
+    def share_group(self, *actions: str, account: str = DEV) -> None:
+        statement = {
+            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Action": list(actions),
+            "Resource": [GROUP, f"{GROUP.replace('model-package-group', 'model-package')}/*"],
+        }
+        self.owner("sagemaker").put_model_package_group_policy(
+            ModelPackageGroupName="shared", ResourcePolicy=document(statement)
+        )
+
+    def share_data(self, *, bucket: bool, key: bool) -> None:
+        own = {"Principal": {"AWS": f"arn:aws:iam::{OTHER}:root"}, "Action": "kms:*", "Resource": "*"}
+        role = {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{DEV}:role/jobs"}}
+        principal = {"AWS": f"arn:aws:iam::{DEV}:root"}
+        other = {"Principal": principal, "Action": "kms:Decrypt", "Resource": "*", "Condition": role}
+        self.owner("kms").put_key_policy(
+            KeyId=self.key, PolicyName="default", Policy=document(own, *([other] if key else []))
+        )
+        read = {
+            "Principal": principal,
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{BUCKET}/*",
+            "Condition": role,
+        }
+        nobody = {**read, "Principal": {"AWS": f"arn:aws:iam::{OTHER}:root"}}
+        self.owner("s3").put_bucket_policy(Bucket=BUCKET, Policy=document(read if bucket else nobody))
+
+    def create_model(self, name: str) -> None:
+        self.place.sagemaker.create_model(
+            ModelName=name,
+            ExecutionRoleArn=self.place.role,
+            PrimaryContainer={"Image": self.place.image, "ModelDataUrl": self.data},
+        )
+
+
+@pytest.fixture(scope="module")
+def shared(place: Place) -> Iterator[Shared]:
+    s3, sagemaker = place.twin.client("s3", OTHER), place.twin.client("sagemaker", OTHER)
+    key = place.twin.client("kms", OTHER).create_key()["KeyMetadata"]["Arn"]
+    s3.create_bucket(Bucket=BUCKET)
+    body = archive({"answer.txt": "from prod"})
+    s3.put_object(
+        Bucket=BUCKET, Key="model.tar.gz", Body=body, ServerSideEncryption="aws:kms", SSEKMSKeyId=key
+    )
+    sagemaker.create_model_package_group(ModelPackageGroupName="shared")
+    package = sagemaker.create_model_package(
+        ModelPackageGroupName="shared",
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [{"Image": place.image, "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}],
+            "SupportedContentTypes": ["application/json"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+    )["ModelPackageArn"]
+    iam = place.client("iam")
+    iam.create_user(UserName="package-reader")
+    named = [GROUP, f"{GROUP.replace('model-package-group', 'model-package')}/*"]
+    iam.put_user_policy(
+        UserName="package-reader",
+        PolicyName="one",
+        PolicyDocument=document(
+            {"Action": "sagemaker:*", "Resource": named},
+            {"Action": "sagemaker:ListModelPackages", "Resource": "*"},  # lists have no resource
+        ),
+    )
+    iam.put_role_policy(
+        RoleName="jobs",
+        PolicyName="foreign",
+        PolicyDocument=document(
+            {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"},
+            {"Action": "kms:Decrypt", "Resource": key},
+        ),
+    )
+    access = iam.create_access_key(UserName="package-reader")["AccessKey"]
+    reader = place.twin.client("sagemaker", access)
+    yield Shared(place, package, f"s3://{BUCKET}/model.tar.gz", key, reader)
+    iam.delete_role_policy(RoleName="jobs", PolicyName="foreign")
+
+
+def test_package_of_another_account_is_seen_as_its_groups_policy_says(shared: Shared) -> None:
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:DescribeModelPackage"):
+        shared.reader.describe_model_package(ModelPackageName=shared.package)
+    shared.share_group(
+        "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages", account="555555555555"
+    )
+    with pytest.raises(ClientError, match="not authorized"):
+        shared.reader.describe_model_package(ModelPackageName=shared.package)
+    shared.share_group("sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages")
+    found = shared.reader.describe_model_package(ModelPackageName=shared.package)
+    assert found["ModelPackageArn"] == shared.package
+    listed = shared.reader.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
+    assert [one["ModelPackageArn"] for one in listed] == [shared.package]
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:UpdateModelPackage"):
+        shared.reader.update_model_package(ModelPackageArn=shared.package, ModelApprovalStatus="Rejected")
+
+
+def test_callers_own_policy_must_allow_it_too(shared: Shared) -> None:
+    shared.share_group("sagemaker:DescribeModelPackage")
+    iam = shared.place.client("iam")
+    iam.create_user(UserName="package-stranger")
+    access = iam.create_access_key(UserName="package-stranger")["AccessKey"]
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:DescribeModelPackage"):
+        shared.place.twin.client("sagemaker", access).describe_model_package(ModelPackageName=shared.package)
+
+
+def test_model_data_of_another_account_needs_bucket_policy_and_key_policy(shared: Shared) -> None:
+    for bucket, key in ((False, True), (True, False)):
+        shared.share_data(bucket=bucket, key=key)
+        with pytest.raises(ClientError, match=r"Could not access model data.*AccessDenied"):
+            shared.create_model("from-prod")
+    shared.share_data(bucket=True, key=True)
+    shared.create_model("from-prod")
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": "from-prod",
+        "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    }
+    place = shared.place
+    place.sagemaker.create_endpoint_config(EndpointConfigName="from-prod", ProductionVariants=[variant])
+    place.sagemaker.create_endpoint(EndpointName="from-prod", EndpointConfigName="from-prod")
+    assert place.settled("from-prod")["EndpointStatus"] == "InService"
+    assert place.ask("from-prod")["model"] == "from prod"
+
+
+def test_policy_of_a_group_is_given_back_and_can_be_taken_away(shared: Shared) -> None:
+    shared.share_group("sagemaker:DescribeModelPackage")
+    sagemaker = shared.owner("sagemaker")
+    kept = sagemaker.get_model_package_group_policy(ModelPackageGroupName="shared")["ResourcePolicy"]
+    assert json.loads(kept)["Statement"][0]["Action"] == ["sagemaker:DescribeModelPackage"]
+    sagemaker.delete_model_package_group_policy(ModelPackageGroupName="shared")
+    with pytest.raises(ClientError, match="not authorized"):
+        shared.reader.describe_model_package(ModelPackageName=shared.package)
+    with pytest.raises(ClientError, match="ResourcePolicy must be a policy document"):
+        sagemaker.put_model_package_group_policy(ModelPackageGroupName="shared", ResourcePolicy='{"a": 1}')

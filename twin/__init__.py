@@ -1,0 +1,1 @@
+"""AWS on one machine: deploys and executes cloud assemblies without an account."""

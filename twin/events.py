@@ -1,0 +1,120 @@
+"""Targets of EventBridge rules and schedules: reached with their role, or as their own policies allow."""
+
+import logging
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from twin import glue, iam
+
+log = logging.getLogger("twin.events")
+_SERVICE = "events.amazonaws.com"
+_events = glue.internal("services.eventbridge")
+_serving: ContextVar[tuple[dict[str, Any], dict[str, Any]]] = ContextVar("twin_rule_target")
+
+
+def install() -> None:
+    """Deliver to state machines, pipelines, topics and queues only as IAM allows; count what fails."""
+    invoke, to_topic, to_queue = _events._invoke_target, _events._dispatch_to_sns, _events._dispatch_to_sqs
+
+    def invoke_target(target: dict[str, Any], event: Any, rule: dict[str, Any], view: Any = None) -> None:
+        token = _serving.set((rule, target))
+        try:
+            if target.get("Arn", "").startswith("arn:aws:codepipeline:"):
+                start_pipeline(target["Arn"])
+            else:
+                invoke(target, event, rule, view)
+        finally:
+            _serving.reset(token)
+
+    def publish(topic_arn: str, payload: str) -> None:
+        if _of_scheduler():
+            _as_target_role("sns", lambda client: client.publish(TopicArn=topic_arn, Message=payload))
+        else:
+            _deliver(lambda: (_check_topic(topic_arn), to_topic(topic_arn, payload)))
+
+    def send(queue: Any, payload: str, parameters: Any = None) -> None:
+        if _of_scheduler():
+            _as_target_role("sqs", lambda client: _send(client, str(queue), payload, parameters or {}))
+        else:
+            _deliver(lambda: (_check_queue(str(queue)), to_queue(queue, payload, parameters)))
+
+    _events._invoke_target = invoke_target
+    _events._dispatch_to_stepfunctions = start_execution
+    _events._dispatch_to_sns, _events._dispatch_to_sqs = publish, send
+
+
+def start_execution(arn: str, payload: str) -> None:
+    """Start a state machine with the role of the target."""
+    name = f"{uuid.uuid4()}_{uuid.uuid4()}"[:80]
+    _as_target_role(
+        "stepfunctions", lambda client: client.start_execution(stateMachineArn=arn, name=name, input=payload)
+    )
+
+
+def start_pipeline(arn: str) -> None:
+    """Start a pipeline with the role of the target."""
+    _as_target_role(
+        "codepipeline", lambda client: client.start_pipeline_execution(name=arn.rsplit(":", 1)[-1])
+    )
+
+
+def _of_scheduler() -> bool:
+    """Whether the target being served is a schedule's: those are all reached with their role."""
+    return ":scheduler:" in _serving.get()[0].get("Arn", "")
+
+
+def _send(client: Any, queue_arn: str, payload: str, parameters: dict[str, Any]) -> None:
+    url = client.get_queue_url(QueueName=queue_arn.rsplit(":", 1)[-1])["QueueUrl"]
+    client.send_message(QueueUrl=url, MessageBody=payload, **parameters)
+
+
+def _as_target_role(service: str, call: Callable[[Any], Any]) -> None:
+    rule, target = _serving.get()
+    role = target.get("RoleArn") or rule.get("RoleArn") or ""
+    name = "scheduler" if _of_scheduler() else "events"
+
+    def deliver() -> None:
+        principal = f"{name}.amazonaws.com"
+        session = glue.service_session(role, principal, name, source_arn=rule.get("Arn", ""))
+        call(glue.client(service, session, glue.current_scope().region))
+
+    # A thread of its own: the call comes back to this process, and the caller may be its event loop.
+    glue.spawn(_deliver, deliver, name="twin-event-target")
+
+
+def _deliver(deliver: Callable[[], Any]) -> None:
+    """Make one delivery; a failure is logged and counted in the rule's metric, as EventBridge does."""
+    rule, target = _serving.get()
+    try:
+        deliver()
+    except (iam.Denied, glue.TrustError, ClientError, BotoCoreError) as fault:
+        log.warning("rule %s could not reach %s: %s", rule.get("Name"), target.get("Arn"), fault)
+        if _of_scheduler():
+            group = {"ScheduleGroup": rule.get("GroupName", "default")}
+            glue.record_metric("AWS/Scheduler", "TargetErrorCount", 1, "Count", group)
+        else:
+            named = {"RuleName": rule.get("Name", "")}
+            glue.record_metric("AWS/Events", "FailedInvocations", 1, "Count", named)
+
+
+def _check_topic(arn: str) -> None:
+    rule, _ = _serving.get()
+    topics = glue.internal("services.sns")
+    found = topics.topic_policy_for_arn(arn)
+    iam.check_service(
+        _SERVICE, "sns:Publish", arn, found[0] if found else None, source_arn=rule.get("Arn", "")
+    )
+    key = topics._topics[arn]["attributes"].get("KmsMasterKeyId") if found else None
+    if key and not key.startswith("alias/aws/"):
+        iam.service_may_use_key(key, _SERVICE, ("kms:Decrypt", "kms:GenerateDataKey"))
+
+
+def _check_queue(arn: str) -> None:
+    rule, _ = _serving.get()
+    found = glue.internal("services.sqs").queue_policy_for_arn(arn)
+    policy = found[0] if found else None
+    iam.check_service(_SERVICE, "sqs:SendMessage", arn, policy, source_arn=rule.get("Arn", ""))

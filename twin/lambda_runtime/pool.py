@@ -1,0 +1,101 @@
+"""Execution environments by function version: kept warm, one per concurrent invocation, ended when idle."""
+
+import threading
+import time
+
+from twin.lambda_runtime.function import Function
+from twin.lambda_runtime.worker import Outcome, Worker
+
+IDLE_SECONDS = 600
+# Credentials in the environment last 12 h; Lambda replaces its environments every few hours as well.
+MAX_AGE_SECONDS = 2 * 3600
+_CHECK_SECONDS = 30
+
+
+class Pool:
+    """Hands out workers; safe against concurrent use."""
+
+    def __init__(self) -> None:
+        """Start empty; `watch` begins to end idle workers."""
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[Worker]] = {}
+        self._busy: set[Worker] = set()
+
+    def acquire(self, function: Function) -> tuple[Worker, Outcome | None]:
+        """Return a worker for one invocation, and how its initialisation went when it is a new one.
+
+        A worker whose initialisation failed is returned ended: give it to `release` all the same.
+        """
+        with self._lock:
+            waiting = self._idle.get(function.identity, [])
+            fitting = next(
+                (worker for worker in waiting if worker.function.fingerprint == function.fingerprint), None
+            )
+            outdated = [w for w in waiting if w.function.fingerprint != function.fingerprint]
+            self._idle[function.identity] = [w for w in waiting if w is not fitting and w not in outdated]
+            worker = fitting or Worker(function)
+            self._busy.add(worker)
+        for old in outdated:
+            old.stop()
+        if fitting is not None:
+            return worker, None
+        try:
+            return worker, worker.start()
+        except BaseException:
+            self.release(worker, usable=False)
+            raise
+
+    def release(self, worker: Worker, *, usable: bool) -> None:
+        """Take a worker back after its invocation; an unusable one is ended."""
+        worker.idle_since = time.monotonic()
+        with self._lock:
+            known = worker in self._busy
+            self._busy.discard(worker)
+            keep = known and usable and time.monotonic() - worker.born < MAX_AGE_SECONDS
+            if keep:
+                self._idle.setdefault(worker.function.identity, []).append(worker)
+        if not keep:
+            worker.stop()
+
+    def forget(self, account: str, region: str, name: str) -> None:
+        """End the idle workers of a function; busy ones end with their invocation."""
+        prefix = f"{account}:{region}:{name}:"
+        with self._lock:
+            gone = [key for key in self._idle if key.startswith(prefix)]
+            workers = [worker for key in gone for worker in self._idle.pop(key)]
+            self._busy = {w for w in self._busy if not w.function.identity.startswith(prefix)}
+        for worker in workers:
+            worker.stop()
+
+    def clear(self) -> None:
+        """End every worker, busy ones too."""
+        with self._lock:
+            workers = [w for waiting in self._idle.values() for w in waiting] + list(self._busy)
+            self._idle.clear()
+            self._busy.clear()
+        for worker in workers:
+            worker.stop()
+
+    def end_idle(self, now: float) -> None:
+        """End what has been idle for `IDLE_SECONDS` at `now` (monotonic seconds)."""
+        with self._lock:
+            stale = [
+                worker
+                for waiting in self._idle.values()
+                for worker in waiting
+                if now - worker.idle_since > IDLE_SECONDS or now - worker.born > MAX_AGE_SECONDS
+            ]
+            for worker in stale:
+                self._idle[worker.function.identity].remove(worker)
+        for worker in stale:
+            worker.stop()
+
+    def watch(self) -> None:
+        """End idle workers from now on, in a thread of its own."""
+
+        def run() -> None:
+            while True:
+                time.sleep(_CHECK_SECONDS)
+                self.end_idle(time.monotonic())
+
+        threading.Thread(target=run, daemon=True, name="twin-lambda-reaper").start()
