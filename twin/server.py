@@ -25,6 +25,7 @@ MODULES = (
     "twin.buckets",
     "twin.cloudformation",
     "twin.observability",
+    "twin.metric_data",
     "twin.events",
     "twin.schedules",
     "twin.faults",
