@@ -95,8 +95,11 @@ def _cloudformation(_: str, resource: str, call: Call) -> list[Facet]:
 
 
 def _ecr(_: str, resource: str, call: Call) -> list[Facet]:
-    names = _body(call).get("repositoryNames") or []
-    return [Facet((_arn("ecr", f"repository/{name}"),)) for name in names] or [Facet((resource,))]
+    """Repositories of the registry that the request names, which may be another account's."""
+    body, here = _body(call), glue.current_scope()
+    names = body.get("repositoryNames") or [body.get("repositoryName")]
+    registry = f"arn:aws:ecr:{here.region}:{body.get('registryId') or here.account}:repository/"
+    return [Facet((registry + name,)) for name in names if name] or [Facet((resource,))]
 
 
 def _ssm(_: str, resource: str, call: Call) -> list[Facet]:
