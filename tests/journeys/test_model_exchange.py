@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from ops.models import promotion
+from ops.models.bad_package import BadPackage
 from ops.models.home import Home
-from ops.models.pictures import from_folder
+from ops.models.pictures import from_folder, of_the_champion
 from ops.models.records import Records
 from ops.models.traffic import Client
 from tests.faults.world import sample_data, wait_for
@@ -235,6 +236,19 @@ def test_without_a_grant_the_promotion_is_denied_and_the_champion_serves_on(
     # Nothing of it stays behind: with the grant, it goes.
     models = both.root(SECOND, "sagemaker").list_models(NameContains=told["deployment_id"])["Models"]
     assert models == []
+
+
+def test_a_drill_spoils_a_copy_in_the_second_account(place: Place) -> None:
+    """Nothing is promoted here: tests/journeys/test_models.py goes through the whole drill."""
+    champion = Records(place.home).champion()
+    assert champion is not None
+    assert of_the_champion(place.home, champion), "the pictures lie in the first account"
+    with BadPackage(place.home, champion, "drill-1") as bad:
+        made = place.both.root(SECOND, "sagemaker").describe_model_package(ModelPackageName=bad.arn)
+    (container,) = made["InferenceSpecification"]["Containers"]
+    assert container["Image"].startswith(f"{ACCOUNTS[SECOND]}.dkr.ecr.")
+    assert container["ModelDataUrl"].startswith(f"s3://{place.home.artifacts}/models/champion/drill-1/")
+    assert bad.left == []
 
 
 def test_with_its_grants_back_the_same_package_serves(place: Place) -> None:

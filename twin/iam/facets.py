@@ -149,6 +149,12 @@ def _autoscaling(_: str, resource: str, call: Call) -> list[Facet]:
     return [Facet((resource,), keys)]
 
 
+def _states(_: str, resource: str, call: Call) -> list[Facet]:
+    """A Map run is judged as what it is."""
+    run = _body(call).get("mapRunArn")
+    return [Facet((run if isinstance(run, str) and resource == "*" else resource,))]
+
+
 def _backup(_: str, resource: str, call: Call) -> list[Facet]:
     """AWS Backup judges what happens to a vault by the vault, which the path names."""
     found = re.match(r"^/backup-vaults/([^/]+)", call.path)
@@ -165,4 +171,5 @@ _SPECIAL: dict[str, Callable[[str, str, Call], list[Facet]]] = {
     "logs": _logs,
     "sagemaker": _sagemaker,
     "ssm": _ssm,
+    "states": _states,
 }
