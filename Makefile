@@ -46,7 +46,7 @@ test: setup
 	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults" --ignore=tests/model
 
 test-delivery: setup
-	@$(RUN) $(PYTEST) -m delivery tests/journeys tests/ops
+	@$(RUN) $(PYTEST) -m delivery tests/journeys tests/ops tests/twin
 
 test-faults: setup
 	@$(RUN) $(PYTEST) -m faults tests/faults

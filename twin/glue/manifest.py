@@ -107,7 +107,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "services.cloudwatch_logs": ("_create_log_group", "_create_log_stream", "_log_groups", "_put_log_events"),
     "services.dynamodb": ("_tables",),
-    "services.ecr": ("_images", "_repositories"),
+    "services.ecr": ("_images", "_repositories", "repository_policy_for_arn"),
     "services.eventbridge": (
         "_dispatch_to_lambda",
         "_dispatch_to_sns",

@@ -95,8 +95,11 @@ def _cloudformation(_: str, resource: str, call: Call) -> list[Facet]:
 
 
 def _ecr(_: str, resource: str, call: Call) -> list[Facet]:
-    names = _body(call).get("repositoryNames") or []
-    return [Facet((_arn("ecr", f"repository/{name}"),)) for name in names] or [Facet((resource,))]
+    """Repositories of the registry that the request names, which may be another account's."""
+    body, here = _body(call), glue.current_scope()
+    names = body.get("repositoryNames") or [body.get("repositoryName")]
+    registry = f"arn:aws:ecr:{here.region}:{body.get('registryId') or here.account}:repository/"
+    return [Facet((registry + name,)) for name in names if name] or [Facet((resource,))]
 
 
 def _ssm(_: str, resource: str, call: Call) -> list[Facet]:
@@ -146,6 +149,12 @@ def _autoscaling(_: str, resource: str, call: Call) -> list[Facet]:
     return [Facet((resource,), keys)]
 
 
+def _states(_: str, resource: str, call: Call) -> list[Facet]:
+    """A Map run is judged as what it is."""
+    run = _body(call).get("mapRunArn")
+    return [Facet((run if isinstance(run, str) and resource == "*" else resource,))]
+
+
 def _backup(_: str, resource: str, call: Call) -> list[Facet]:
     """AWS Backup judges what happens to a vault by the vault, which the path names."""
     found = re.match(r"^/backup-vaults/([^/]+)", call.path)
@@ -162,4 +171,5 @@ _SPECIAL: dict[str, Callable[[str, str, Call], list[Facet]]] = {
     "logs": _logs,
     "sagemaker": _sagemaker,
     "ssm": _ssm,
+    "states": _states,
 }
