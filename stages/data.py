@@ -12,6 +12,7 @@ from stages.settings import EnvironmentSettings
 from vision_platform.backups import TableBackups
 from vision_platform.data_lake import DataLake, LakeRetention
 from vision_platform.encryption import PlatformKey
+from vision_platform.idempotency import IdempotencyTable
 from vision_platform.lineage import LineageTable
 from vision_platform.model_lines import ModelLines
 from vision_platform.resources import KEEP
@@ -45,6 +46,7 @@ class DataStack(Stack):
             ),
         )
         self.lineage = LineageTable(self, "Lineage", key=key.key, protected=environment.protected)
+        self.idempotency = IdempotencyTable(self, "Idempotency", key=key.key)
         if environment.safeguards.backups:
             TableBackups(
                 self,

@@ -57,6 +57,9 @@ class Identities(Construct):
             "Gate", "lambda", "Decides whether a model is good enough", functions, reads=GATE
         )
         self.predict = self._role("Predict", "lambda", "Answers images with predictions", functions)
+        self.requests = self._role(
+            "Requests", "lambda", "Answers what is asked around predictions", functions
+        )
         self.training_job = self._role("TrainingJob", "sagemaker", "Training jobs", jobs)
         self.evaluation_job = self._role(
             "EvaluationJob", "sagemaker", "Evaluation jobs", jobs, reads=EVALUATION
