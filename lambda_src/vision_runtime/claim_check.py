@@ -1,4 +1,4 @@
-"""The record in the stream of the burst path: it says where an image lies, and never holds the image itself."""
+"""The record in the stream of the burst path: it says where an image lies, and never holds the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 # API Gateway's own ids are UUIDs; those given here begin with a letter that no UUID has.
 _ID = re.compile(r"[0-9a-zA-Z-]{8,64}")
@@ -86,7 +86,7 @@ def new_prediction_id() -> str:
     return f"p-{uuid.uuid4().hex}"
 
 
-def is_prediction_id(text: object) -> bool:
+def is_prediction_id(text: object) -> TypeGuard[str]:
     """Whether `text` has the form of a prediction's id, the API's own request ids included."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 

@@ -86,9 +86,9 @@ class ResultsTable:
         """`dynamodb` is a low-level client; `table` the table's name."""
         self._dynamodb, self._table = dynamodb, table
 
-    def queue(self, result: Result) -> bool:
-        """Note that a prediction waits; False when it is already known."""
-        return self._put(result, "attribute_not_exists(pk)", {}) is None
+    def queue(self, result: Result) -> Result | None:
+        """Note that a prediction waits, unless it is known already: then what is known of it."""
+        return self._put(result, "attribute_not_exists(pk)", {})
 
     def finish(self, result: Result) -> Result | None:
         """Write a final result unless there is one; the one that stays is returned if it is another's."""
