@@ -12,6 +12,7 @@ from stages.data import DataStack
 from stages.inference_functions import InferenceFunctions
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings
+from stages.streaming import StreamingStack
 from stages.training import TrainingStack
 from vision_platform.encryption import PlatformKey
 from vision_platform.identities import Identities
@@ -20,6 +21,16 @@ from vision_platform.network import Placement
 from vision_platform.prediction_api import ApiAccess, ApiLimits, PredictionApi
 from vision_platform.smoke_access import SmokeAccess
 from vision_platform.web_acl import ApiFirewall
+
+_AROUND_PREDICTIONS = (
+    "submitPrediction",
+    "getPrediction",
+    "createUpload",
+    "getModel",
+    "getOpenapi",
+    "submitPredictionSmoke",
+    "getPredictionSmoke",
+)
 
 
 class InferenceStack(Stack):
@@ -39,6 +50,7 @@ class InferenceStack(Stack):
         data: DataStack,
         promotion: PromotionStack,
         training: TrainingStack,
+        streaming: StreamingStack,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
@@ -52,7 +64,9 @@ class InferenceStack(Stack):
             data=data,
         )
         self.predict = functions.predict(identities.predict)
-        self.requests = functions.requests(identities.requests)
+        self.requests = functions.requests(
+            identities.requests, streaming.allow_submitting(identities.requests)
+        )
         self.api = PredictionApi(
             self,
             "Predictions",
@@ -61,8 +75,7 @@ class InferenceStack(Stack):
             functions={
                 "predict": self.predict.function,
                 "predictSmoke": self.predict.function,
-                "getModel": self.requests.function,
-                "getOpenapi": self.requests.function,
+                **dict.fromkeys(_AROUND_PREDICTIONS, self.requests.function),
             },
             preflight=self.requests.function,
             access=ApiAccess(auth=environment.api.auth, allowed_origins=environment.api.allowed_origins),

@@ -9,6 +9,7 @@ from constructs import Construct
 
 from stages.data import DataStack
 from stages.settings import EnvironmentSettings
+from vision_platform import data_lake
 from vision_platform.encryption import PlatformKey
 from vision_platform.functions import FunctionProps, PlatformFunction
 from vision_platform.model_code import read_model_spec
@@ -19,6 +20,8 @@ from vision_platform.permissions import PlatformRole, allow
 # What it does takes no CPU to speak of, and is asked for far less often than predictions.
 _REQUESTS_MEMORY_MB = 512
 _SECONDS_PER_HOUR = 3600
+_MEBIBYTE = 1024 * 1024
+_UPLOADS = "uploads/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +63,30 @@ class InferenceFunctions:
         self.data.idempotency.allow_use(made.role)
         return made
 
-    def requests(self, role: PlatformRole) -> PlatformFunction:
-        """What is asked around predictions: the model in service, the document."""
+    def requests(self, role: PlatformRole, submitting: dict[str, str]) -> PlatformFunction:
+        """What is asked around predictions: uploads, what is answered later, the model, the document.
+
+        `submitting` are the variables by which it finds the burst path.
+        """
         made = self._function(
             "Requests",
             "Answers what is asked around predictions",
             role,
             memory_mb=_REQUESTS_MEMORY_MB,
-            variables={"API_AUTH": self.environment.api.auth},
+            variables={
+                **submitting,
+                "API_AUTH": self.environment.api.auth,
+                "UPLOAD_MAX_BYTES": str(self.environment.streaming.max_image_mb * _MEBIBYTE),
+            },
         )
         self.data.lineage.allow_actions(made.role, ["dynamodb:GetItem"])
+        # Who signs a form must be allowed what the form does.
+        data_lake.allow_writing(
+            made.role,
+            self.data.lake.uploads,
+            [_UPLOADS],
+            because="Uploads are keyed by prediction; the prefix says how they came in",
+        )
         return made
 
     def _function(

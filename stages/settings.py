@@ -27,10 +27,11 @@ from stages.settings_models import (
     TrainingSettings,
     TuningSettings,
 )
+from stages.settings_streaming import StreamingSettings
 
 # Stages of the pipeline itself; and `delivery`, whose names the pipeline's own stacks and keys bear.
 _RESERVED = ("source", "build", "updatepipeline", "assets", "review", "confirm", "delivery")
-# A stage of CodePipeline holds 50 actions; a region takes thirteen where its change sets are reviewed.
+# A stage of CodePipeline holds 50 actions; a region takes fifteen where its change sets are reviewed.
 _MOST_REGIONS = 3
 
 
@@ -72,6 +73,10 @@ class RetentionSettings(Group):
     smoke_days: Annotated[int, Field(ge=1)] = 7
     report_days: Annotated[int, Field(ge=1)] = 400
     backup_days: Annotated[int, Field(ge=1)] = 35
+    # Images of the burst path, what came of them for `GET /v1/predictions/{id}`, and that in the lake.
+    upload_days: Annotated[int, Field(ge=1)] = 7
+    result_days: Annotated[int, Field(ge=1)] = 7
+    answer_days: Annotated[int, Field(ge=1)] = 400
 
 
 class SafeguardSettings(Group):
@@ -104,6 +109,7 @@ class EnvironmentSettings(Group):
     # The environment before this one whose approved models may be promoted here, instead of its own.
     models_from: str | None = None
     api: ApiSettings = ApiSettings()
+    streaming: StreamingSettings = StreamingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     retention: RetentionSettings = RetentionSettings()
     safeguards: SafeguardSettings = SafeguardSettings()
@@ -162,6 +168,7 @@ _SHARED_GROUPS = (
     "hosting",
     "quality",
     "api",
+    "streaming",
     "monitoring",
     "retention",
     "safeguards",

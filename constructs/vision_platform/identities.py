@@ -60,6 +60,8 @@ class Identities(Construct):
         self.requests = self._role(
             "Requests", "lambda", "Answers what is asked around predictions", functions
         )
+        self.consume = self._role("Consume", "lambda", "Answers images of the burst path", functions)
+        self.results_delivery = self._role("ResultsDelivery", "firehose", "Writes results into the lake")
         self.training_job = self._role("TrainingJob", "sagemaker", "Training jobs", jobs)
         self.evaluation_job = self._role(
             "EvaluationJob", "sagemaker", "Evaluation jobs", jobs, reads=EVALUATION

@@ -1,4 +1,4 @@
-"""Answers what is asked around predictions: upload addresses, the model in service, the API's document."""
+"""Answers what is asked around predictions: upload addresses, later answers, the model, the document."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 import champion
 import document
+import results
+import submit
+import uploads
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,6 +25,11 @@ _SMOKE_PATH = "/v1/smoke/"
 RETRY_SECONDS = 2
 # What answers each operation: with the event, the model's line and the request's id.
 ROUTES: dict[tuple[str, str], Respond] = {
+    ("POST", "/v1/predictions:submit"): submit.respond,
+    ("GET", "/v1/predictions/{id}"): results.respond,
+    ("POST", "/v1/smoke/predictions:submit"): submit.respond,
+    ("GET", "/v1/smoke/predictions/{id}"): results.respond,
+    ("POST", "/v1/uploads"): uploads.respond,
     ("GET", "/v1/model"): champion.respond,
     ("GET", "/openapi.json"): document.respond,
 }
