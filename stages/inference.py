@@ -64,9 +64,7 @@ class InferenceStack(Stack):
             data=data,
         )
         self.predict = functions.predict(identities.predict)
-        self.requests = functions.requests(
-            identities.requests, streaming.allow_submitting(identities.requests)
-        )
+        self.requests = functions.requests(identities.requests, streaming)
         self.api = PredictionApi(
             self,
             "Predictions",

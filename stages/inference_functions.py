@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from stages.data import DataStack
 from stages.settings import EnvironmentSettings
+from stages.streaming import StreamingStack
 from vision_platform import data_lake
 from vision_platform.encryption import PlatformKey
 from vision_platform.functions import FunctionProps, PlatformFunction
@@ -63,22 +66,22 @@ class InferenceFunctions:
         self.data.idempotency.allow_use(made.role)
         return made
 
-    def requests(self, role: PlatformRole, submitting: dict[str, str]) -> PlatformFunction:
-        """What is asked around predictions: uploads, what is answered later, the model, the document.
-
-        `submitting` are the variables by which it finds the burst path.
-        """
+    def requests(self, role: PlatformRole, streaming: StreamingStack) -> PlatformFunction:
+        """What is asked around predictions: uploads, what is answered later, the model, the document."""
         made = self._function(
             "Requests",
             "Answers what is asked around predictions",
             role,
             memory_mb=_REQUESTS_MEMORY_MB,
             variables={
-                **submitting,
                 "API_AUTH": self.environment.api.auth,
                 "UPLOAD_MAX_BYTES": str(self.environment.streaming.max_image_mb * _MEBIBYTE),
             },
         )
+        # Grants come after the function: from it on they stand in its stack, which may know the stream.
+        function = cast("lambda_.Function", made.function)
+        for name, value in streaming.allow_submitting(made.role).items():
+            function.add_environment(name, value)
         self.data.lineage.allow_actions(made.role, ["dynamodb:GetItem"])
         # Who signs a form must be allowed what the form does.
         data_lake.allow_writing(
