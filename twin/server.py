@@ -30,6 +30,7 @@ MODULES = (
     "twin.faults",
     "twin.services.xray",
     "twin.lambda_runtime",
+    "twin.event_sources",
     "twin.stepfunctions",
     "twin.apigateway",
     "twin.images",

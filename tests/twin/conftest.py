@@ -12,8 +12,9 @@ from typing import Any
 
 import boto3
 import pytest
-import requests
 from botocore.config import Config
+
+import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_PYTHON = ROOT / "build/envs/twin/bin/python"

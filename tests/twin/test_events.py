@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from requests import HTTPError
 
 pytestmark = pytest.mark.twin
