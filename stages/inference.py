@@ -14,6 +14,8 @@ from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings
 from stages.streaming import StreamingStack
 from stages.training import TrainingStack
+from vision_platform.api_document import KEY
+from vision_platform.api_keys import ApiKeys, UsageLimits
 from vision_platform.encryption import PlatformKey
 from vision_platform.identities import Identities
 from vision_platform.model_lines import ModelLines
@@ -82,6 +84,20 @@ class InferenceStack(Stack):
             log_retention_days=environment.retention.log_days,
         )
 
+        if environment.api.auth == KEY:
+            plan = environment.api.usage_plan
+            ApiKeys(
+                self,
+                "Keys",
+                name=lines.prefix,
+                api=self.api.api,
+                limits=UsageLimits(
+                    rate_per_second=plan.rate_per_second,
+                    burst=plan.burst,
+                    quota=plan.quota,
+                    period=plan.quota_period,
+                ),
+            )
         if environment.safeguards.web_acl:
             ApiFirewall(
                 self,
