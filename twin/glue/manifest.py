@@ -110,6 +110,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
     "services.dynamodb": ("_tables",),
     "services.ecr": ("_images", "_repositories"),
     "services.eventbridge": (
+        "_apply_input_transformer",
         "_dispatch_to_lambda",
         "_dispatch_to_sns",
         "_dispatch_to_sqs",
@@ -120,6 +121,17 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
         "_rules",
         "_targets",
     ),
+    "services.firehose": (
+        "_DeliveryError",
+        "_apply_lambda_processors",
+        "_deliver_records_to_s3",
+        "_evaluate_prefix",
+        "_java_time",
+        "_json_documents",
+        "_metadata_extraction_keys",
+        "_streams",
+    ),
+    "services.glue": ("_tables",),
     "services.iam": ("_IAM_HANDLERS", "_roles", "_xml"),
     "services.kinesis": (
         "_build_shards",
