@@ -12,6 +12,7 @@ from stages.settings import EnvironmentSettings
 from vision_platform.backups import TableBackups
 from vision_platform.data_lake import DataLake, LakeRetention
 from vision_platform.encryption import PlatformKey
+from vision_platform.feedback_table import FeedbackTable
 from vision_platform.lineage import LineageTable
 from vision_platform.model_lines import ModelLines
 from vision_platform.resources import KEEP
@@ -45,17 +46,19 @@ class DataStack(Stack):
             ),
         )
         self.lineage = LineageTable(self, "Lineage", key=key.key, protected=environment.protected)
+        self.feedback = FeedbackTable(self, "Feedback", key=key.key, protected=environment.protected)
         if environment.safeguards.backups:
             TableBackups(
                 self,
                 "Backups",
                 name=f"{lines.prefix}-lineage",
-                table=self.lineage.table,
+                tables=[self.lineage.table, self.feedback.table],
                 key=key,
                 days=retention.backup_days,
             )
         else:
             self.lineage.acknowledge_no_backups()
+            self.feedback.acknowledge_no_backups()
         self.model_groups: dict[str, sagemaker.CfnModelPackageGroup] = {}
         for line in lines.names:
             group = sagemaker.CfnModelPackageGroup(

@@ -9,6 +9,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from stages.data import DataStack
+from stages.feedback import feedback_function
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings
 from stages.training import TrainingStack
@@ -78,6 +79,18 @@ class InferenceStack(Stack):
         )
         data.lineage.allow_actions(self.predict.role, ["dynamodb:PutItem"])
 
+        self.feedback = feedback_function(
+            self,
+            "Feedback",
+            project_root=project_root,
+            environment=environment,
+            key=key,
+            role=identities.feedback,
+            placement=placement,
+            feedback=data.feedback,
+            lineage=data.lineage,
+        )
+
         self.api = PredictionApi(
             self,
             "Predictions",
@@ -113,4 +126,7 @@ class InferenceStack(Stack):
             job_log_arns=[group.log_group_arn for group in training.job_logs],
         )
         self.api_url = CfnOutput(self, "ApiUrl", value=self.api.url)
+        self.feedback_name = CfnOutput(
+            self, "FeedbackFunctionName", value=self.feedback.function.function_name
+        )
         self.predict_log = CfnOutput(self, "PredictLogGroup", value=self.predict.log_group.log_group_name)

@@ -15,6 +15,7 @@ from stages.training import TrainingStack
 from vision_platform.announcements import ModelAnnouncements
 from vision_platform.encryption import PlatformKey
 from vision_platform.event_bus import PlatformBus
+from vision_platform.feedback_watching import accuracy_alarm, feedback_graphs
 from vision_platform.guardrails import guardrails
 from vision_platform.model_lines import ModelLines
 from vision_platform.monitoring import Alarms, AlertTopic, Objective, PlatformDashboard
@@ -51,7 +52,11 @@ class MonitoringStack(Stack):
             environment=environment.name,
             runbook_url=goals.runbook_url,
         )
-        functions = {"predict": inference.predict, "gate": promotion.gate} | training.functions
+        functions = {
+            "predict": inference.predict,
+            "feedback": inference.feedback,
+            "gate": promotion.gate,
+        } | training.functions
         guards = guardrails(
             lines,
             low_confidence=quality.low_confidence,
@@ -60,8 +65,21 @@ class MonitoringStack(Stack):
             latency_ms=quality.latency_ms,
             period_seconds=quality.period_seconds,
         )
+        by_labels = (
+            [
+                accuracy_alarm(
+                    min_accuracy=quality.min_accuracy,
+                    min_labels=quality.min_labels,
+                    days=quality.accuracy_days,
+                    confidence=quality.accuracy_confidence,
+                )
+            ]
+            if quality.min_accuracy is not None
+            else []
+        )
         objectives = [
             *guards,
+            *by_labels,
             Objective(
                 name="api-5xx",
                 # The average of a count of ones and zeros is the share of failed requests.
@@ -151,5 +169,6 @@ class MonitoringStack(Stack):
                     (f"The champion's {each.name.removeprefix('champion-')}", [each.metric])
                     for each in guards
                 ],
+                *feedback_graphs(),
             ],
         )

@@ -57,6 +57,8 @@ class Identities(Construct):
             "Gate", "lambda", "Decides whether a model is good enough", functions, reads=GATE
         )
         self.predict = self._role("Predict", "lambda", "Answers images with predictions", functions)
+        # It reads metrics, which the others do not.
+        self.feedback = self._role("Feedback", "lambda", "Takes labels and measures models by them")
         self.training_job = self._role("TrainingJob", "sagemaker", "Training jobs", jobs)
         self.evaluation_job = self._role(
             "EvaluationJob", "sagemaker", "Evaluation jobs", jobs, reads=EVALUATION
