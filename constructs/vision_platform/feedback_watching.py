@@ -1,4 +1,4 @@
-"""What the labels say of the champion, as an alarm and as graphs: metrics that the feedback function writes."""
+"""What the labels say of the champion, as an alarm and as graphs of the feedback function's metrics."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ class Config:
     wait: timedelta
     window_days: int
     confidence: float
+    metrics_namespace: str
+    service: str
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Config:
@@ -34,4 +36,6 @@ class Config:
             wait=timedelta(days=environment.positive(variables, "LABEL_WAIT_DAYS", 14)),
             window_days=environment.positive(variables, "ACCURACY_DAYS", 7),
             confidence=environment.share(variables, "ACCURACY_CONFIDENCE", "0.95"),
+            metrics_namespace=environment.text(variables, "POWERTOOLS_METRICS_NAMESPACE"),
+            service=environment.text(variables, "POWERTOOLS_SERVICE_NAME"),
         )

@@ -1,8 +1,8 @@
 """Takes labels for predictions, counts them, and tells how good models are by them.
 
-It is called in three ways: by the API (`POST /v1/feedback`), by a schedule (the sweep, which joins labels that
-came before their predictions and publishes the champion's accuracy), and by operators, who invoke it with
-`{"report": {"line": ..., "days": ...}}`.
+It is called in three ways: by the API (`POST /v1/feedback`), by a schedule (the sweep, which joins labels
+that came before their predictions and publishes the champion's accuracy), and by operators, who invoke it
+with `{"report": {"line": ..., "days": ...}}`.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ def _answered(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _refused(problem: Problem, request_id: str) -> dict[str, Any]:
-    metrics.add_metric(
-        "RejectedRequests" if problem.status < 500 else "FailedRequests", MetricUnit.Count, 1
-    )
+    metrics.add_metric("RejectedRequests" if problem.status < 500 else "FailedRequests", MetricUnit.Count, 1)
     logger.warning("problem", kind=problem.kind, status=problem.status, detail=problem.detail)
     return problem.response(request_id)
 
@@ -200,7 +198,8 @@ def _answered_on(line: str, days: list[str]) -> int | None:
 
 def _emit(line: str | None = None, **values: tuple[MetricUnit, float]) -> None:
     """Write metrics of this function, by line where one is named."""
-    told = EphemeralMetrics()
+    # It would read the environment with every call.
+    told = EphemeralMetrics(namespace=config.metrics_namespace, service=config.service)
     if line is not None:
         told.add_dimension("line", line)
     for name, (unit, value) in values.items():

@@ -1,9 +1,9 @@
 """What a label changes: which one stands, and what is to be counted. Arithmetic alone, no AWS.
 
-Labels for a prediction come in any order, more than once, before the prediction and days after it. One of them
-stands: the one with the latest `labelled_at`, and of two of the same instant the one that sorts last, so that
-the order of their arrival does not matter. A label that names no time is taken to be newer than all before it,
-unless it says what stands already: then it is a repetition, and changes nothing.
+Labels for a prediction come in any order, more than once, before the prediction and days after it. One of
+them stands: the one with the latest `labelled_at`, and of two of the same instant the one that sorts last, so
+that the order of their arrival does not matter. A label that names no time is taken to be newer than all
+before it, unless it says what stands already: then it is a repetition, and changes nothing.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Cell:
 class Standing:
     """The label that stands for a prediction. `revision` grows with every change.
 
-    `prediction` is what it is counted for; without one it waits since `waiting_since`, or has done so in vain.
+    `prediction` is what it is counted for; without one it waits since `waiting_since`, or did so in vain.
     """
 
     prediction_id: str

@@ -1,8 +1,8 @@
-"""The feedback table: one item for the label of a prediction, one for each count, changed together or not at all.
+"""The feedback table: the labels of predictions and the counts, changed together or not at all.
 
 The table's keys and questions: docs/feedback.md. A change is decided by what was read (labels.py) and written
 under the condition that nothing has changed since: whoever loses a race reads again and decides anew. Counts
-move in the same transaction as the label, so that no repetition, race or crash between two writes counts twice.
+move in the same transaction as the label, so that no repetition, race or crash counts anything twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
-from labels import Cell, Change, Outcome, Prediction, Standing, Status, Told, expire, join, tell
+from labels import Cell, Change, Prediction, Standing, Status, Told, expire, join, tell
 from predictions import Predictions
 
 INDEX = "pending"
@@ -245,6 +245,3 @@ def _is_lost_race(error: ClientError) -> bool:
     reasons: list[dict[str, str]] = list(error.response.get("CancellationReasons") or [])
     found = {reason.get("Code") for reason in reasons} - {"None", None}
     return bool(found) and found <= _LOST
-
-
-__all__ = ["Contended", "Ledger", "Outcome", "written"]

@@ -38,6 +38,8 @@ class Predictions:
 
     def several(self, prediction_ids: Sequence[str], now: datetime) -> list[Prediction]:
         """Those of up to 100 predictions that there are. Raises Throttled."""
+        if not prediction_ids:
+            return []
         keys = [prediction_key(each) for each in prediction_ids[:MOST_AT_ONCE]]
         wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
         items: list[dict[str, Any]] = []

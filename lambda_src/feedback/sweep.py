@@ -1,4 +1,4 @@
-"""Looks after labels that came before their predictions: counts those whose prediction has come, ends others."""
+"""Looks after labels that came before their predictions: some can be counted now, some are given up."""
 
 from __future__ import annotations
 

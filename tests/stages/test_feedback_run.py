@@ -1,4 +1,4 @@
-"""Feedback deployed in the twin: labels by the API, the sweep by its rule, accuracy by command and alarm (R25, R26)."""
+"""Feedback deployed in the twin: labels by the API, the sweep by its rule, accuracy, its alarm (R25, R26)."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ class Deployed:
         SigV4Auth(self.caller, "execute-api", REGION).add_auth(request)
         prepared = request.prepare()
         address = str(prepared.url).replace(f"https://{host}", self.twin.endpoint)
-        return requests.post(
-            address, data=body, headers={**dict(prepared.headers), "Host": host}, timeout=60
-        )
+        return requests.post(address, data=body, headers={**dict(prepared.headers), "Host": host}, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +156,8 @@ def caller(twin: Twin, api: str) -> Credentials:
     iam = twin.client("iam", DEV)
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": DEV}}
     role = iam.create_role(
-        RoleName="caller", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        RoleName="caller",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
     )["Role"]["Arn"]
     allowed = {
         "Effect": "Allow",

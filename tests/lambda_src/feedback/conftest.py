@@ -37,7 +37,7 @@ def world(
 
 @pytest.fixture
 def metrics(capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, Any]]:
-    """What has been written for CloudWatch since the last call, by name; values by line where they have one."""
+    """What has been written for CloudWatch since the last call, by name."""
     from tests.lambda_src.feedback.world import written_metrics
 
     return lambda: written_metrics(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Which label stands: any order of arrival, repetition and correction gives what a plain recount gives (R25)."""
+"""Which label stands: any order, repetition and correction gives what a plain recount gives (R25)."""
 
 from __future__ import annotations
 

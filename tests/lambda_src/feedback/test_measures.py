@@ -104,7 +104,7 @@ def test_days_add_up(measures: Any) -> None:
     ("hits", "trials", "confidence"), [(-1, 3, 0.95), (4, 3, 0.95), (1, 3, 0.0), (1, 3, 1.0)]
 )
 def test_impossible_numbers_are_refused(measures: Any, hits: int, trials: int, confidence: float) -> None:
-    with pytest.raises(ValueError, match="cannot be|between 0 and 1"):
+    with pytest.raises(ValueError, match=r"cannot be|between 0 and 1"):
         measures.proportion(hits, trials, confidence=confidence)
 
 

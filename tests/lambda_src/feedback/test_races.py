@@ -18,9 +18,7 @@ pytestmark = pytest.mark.twin
 START = datetime(2026, 11, 1, tzinfo=UTC)
 IDS = ("p1", "p2", "p3", "p4")
 instants = some.integers(0, 3)
-tells = some.tuples(
-    some.just("label"), some.sampled_from(IDS), some.sampled_from(CLASSES[:3]), instants
-)
+tells = some.tuples(some.just("label"), some.sampled_from(IDS), some.sampled_from(CLASSES[:3]), instants)
 answers = some.tuples(some.just("predict"), some.sampled_from(IDS), some.sampled_from(CLASSES[:3]), instants)
 histories = some.lists(some.one_of(tells, tells, answers, some.just(("sweep",))), max_size=16)
 
@@ -31,13 +29,13 @@ def moment(hours: int) -> str:
 
 def standing(told: list[tuple[str, str, int]]) -> dict[str, str]:
     """The label that stands for each prediction: the latest, of one instant the last in order."""
-    return {
-        id: max((hours, label) for of, label, hours in told if of == id)[1] for id, _, _ in told
-    }
+    return {id: max((hours, label) for of, label, hours in told if of == id)[1] for id, _, _ in told}
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(histories)
 def test_any_history_is_counted_as_by_hand(world: World, history: list[tuple[Any, ...]]) -> None:
@@ -117,9 +115,7 @@ def test_conflicting_transactions_are_tried_again(world: World) -> None:
     assert world.counted() == world.recounted({"p1": "8"})
 
 
-def test_endless_conflict_is_a_503_and_counts_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_endless_conflict_is_a_503_and_counts_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.predict("p1", "3")
     world.connect(Unlucky(world.dynamodb, ["TransactionConflict"] * 100))
     monkeypatch.setitem(vars(world.function)["Ledger"]._changed.__globals__, "LONGEST_PAUSE_SECONDS", 0.001)

@@ -1,4 +1,4 @@
-"""The sweep: labels that came first are joined, those in vain given up and counted, accuracy is published (R25, R26)."""
+"""The sweep: labels that came first are joined or given up, and accuracy is published (R25, R26)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def crown(world: World, model: str) -> None:
     )
 
 
-def test_labels_are_joined_with_predictions_that_came_later(
-    world: World, metrics: Callable[[], Any]
-) -> None:
+def test_labels_are_joined_with_predictions_that_came_later(world: World, metrics: Callable[[], Any]) -> None:
     for number in range(150):
         world.label(f"early{number}", CLASSES[number % 10])
     for number in range(0, 150, 2):
@@ -72,9 +70,7 @@ def test_sweep_that_has_no_time_left_says_so_and_the_next_goes_on(world: World) 
     assert world.sweep()["joined"] == 8
 
 
-def test_champions_accuracy_is_published_with_its_interval(
-    world: World, metrics: Callable[[], Any]
-) -> None:
+def test_champions_accuracy_is_published_with_its_interval(world: World, metrics: Callable[[], Any]) -> None:
     crown(world, MODEL)
     world.at(NOW)
     for number in range(20):
@@ -91,7 +87,9 @@ def test_champions_accuracy_is_published_with_its_interval(
     shown = metrics()
     assert shown["champion/LabelledPredictions"] == len(inside)
     assert shown["champion/Accuracy"] == 100 * right / len(inside)
-    assert 0 < shown["champion/AccuracyLow"] < shown["champion/Accuracy"] < shown["champion/AccuracyHigh"] < 100
+    assert (
+        0 < shown["champion/AccuracyLow"] < shown["champion/Accuracy"] < shown["champion/AccuracyHigh"] < 100
+    )
 
 
 def test_nothing_is_said_of_accuracy_before_there_are_labels(
