@@ -132,7 +132,7 @@ def _swept(context: Any) -> dict[str, Any]:
     if not found.complete:
         logger.warning("the sweep's time was over before it had looked at all waiting labels")
     champion = predictions.champion(CHAMPION)
-    told = {
+    told: dict[str, Any] = {
         "joined": found.joined,
         "expired": found.expired,
         "pending": found.pending,
@@ -140,7 +140,7 @@ def _swept(context: Any) -> dict[str, Any]:
     }
     if champion is not None:
         told |= _publish(champion, now)
-    logger.info("swept", **told)
+    logger.info("swept", result=told)
     return told
 
 

@@ -27,8 +27,14 @@ BEHIND_THE_PREDICTION_SECONDS = 7 * 24 * 3600
 # What no sweep has looked at goes by itself; a month behind its time, so that one can be made up for.
 BEHIND_THE_WAIT = timedelta(days=30)
 TRIES, LONGEST_PAUSE_SECONDS = 10, 0.5
-_LOST = {"ConditionalCheckFailed", "ConditionalCheckFailedException", "TransactionConflict"}
-_LOST |= {"TransactionConflictException", "TransactionInProgressException", "ThrottlingError"}
+_LOST = {
+    "ConditionalCheckFailed",
+    "ConditionalCheckFailedException",
+    "ThrottlingError",
+    "TransactionConflict",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
 
 Item = dict[str, dict[str, str]]
 

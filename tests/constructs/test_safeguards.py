@@ -24,7 +24,7 @@ def silenced(assembly: Assembly) -> set[tuple[str, str]]:
 
 def test_functions_run_in_the_network_within_a_limit_and_keep_what_failed(assembly: Assembly) -> None:
     functions = assembly.resources("AWS::Lambda::Function", stack=DEV)
-    assert len(functions) == 6
+    assert len(functions) == 7
     queues = {each.logical_id for each in assembly.resources("AWS::SQS::Queue", stack=DEV)}
     for function in functions:
         assert function.properties["VpcConfig"]["SubnetIds"]
@@ -53,10 +53,11 @@ def test_signatures_stay_out_of_the_web_acls_log(assembly: Assembly) -> None:
     assert destination.endswith(":log-group:aws-waf-logs-vision-dev")
 
 
-def test_the_lineage_table_is_copied_daily_by_a_role_that_reaches_it_alone(assembly: Assembly) -> None:
+def test_the_tables_are_copied_daily_by_a_role_that_reaches_them_alone(assembly: Assembly) -> None:
     selection = assembly.only("AWS::Backup::BackupSelection", stack=DEV).properties["BackupSelection"]
-    table = {"Fn::GetAtt": [assembly.only("AWS::DynamoDB::Table", stack=DEV).logical_id, "Arn"]}
-    assert selection["Resources"] == [table]
+    tables = assembly.resources("AWS::DynamoDB::Table", stack=DEV)
+    assert len(tables) == 2
+    assert selection["Resources"] == [{"Fn::GetAtt": [each.logical_id, "Arn"]} for each in tables]
     for statement in assembly.statements(role="BackupsRole", stack=DEV):
         assert not [each for each in statement.resources if "*" in each]
 
@@ -98,7 +99,9 @@ def test_what_a_sandbox_does_without_is_not_there(sandbox: Assembly) -> None:
         ("Dev/Inference/Predict/Function", "LambdaConcurrency"),
         ("Dev/Inference/Predictions/Api/DeploymentStage.live", "APIG3"),
         ("Dev/Inference/Predictions/Api/DeploymentStage.live", "APIGWAssociatedWithWAF"),
+        ("Dev/Inference/Feedback/Function", "LambdaConcurrency"),
         ("Dev/Data/Lineage/Table", "DynamoDBInBackupPlan"),
+        ("Dev/Data/Feedback/Table", "DynamoDBInBackupPlan"),
     ],
 )
 def test_and_is_acknowledged_beside_what_lacks_it(sandbox: Assembly, construct: str, rule: str) -> None:

@@ -80,7 +80,8 @@ def test_models_are_shown_with_their_classes_and_intervals(report: Any, command:
     assert "class 1" in shown
     assert "never seen" not in shown
     assert "day of the answers" not in shown
-    assert "2026-11-30      20  0.900" in command("accuracy", "--by-day").stdout
+    last = command("accuracy", "--by-day").stdout.splitlines()[-1]
+    assert last.split() == ["2026-11-30", "20", "0.900", "[0.810,", "1.000]"]
 
 
 def test_one_model_is_named_by_its_version_or_its_arn(report: Any, command: Command) -> None:
