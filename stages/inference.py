@@ -9,6 +9,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from stages.data import DataStack
+from stages.feedback import feedback_function
 from stages.inference_functions import InferenceFunctions
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings
@@ -67,6 +68,18 @@ class InferenceStack(Stack):
         )
         self.predict = functions.predict(identities.predict)
         self.requests = functions.requests(identities.requests, streaming)
+        self.feedback = feedback_function(
+            self,
+            "Feedback",
+            project_root=project_root,
+            environment=environment,
+            key=key,
+            role=identities.feedback,
+            placement=placement,
+            feedback=data.feedback,
+            lineage=data.lineage,
+        )
+
         self.api = PredictionApi(
             self,
             "Predictions",
@@ -75,6 +88,7 @@ class InferenceStack(Stack):
             functions={
                 "predict": self.predict.function,
                 "predictSmoke": self.predict.function,
+                "sendFeedback": self.feedback.function,
                 **dict.fromkeys(_AROUND_PREDICTIONS, self.requests.function),
             },
             preflight=self.requests.function,
@@ -123,4 +137,7 @@ class InferenceStack(Stack):
             job_log_arns=[group.log_group_arn for group in training.job_logs],
         )
         self.api_url = CfnOutput(self, "ApiUrl", value=self.api.url)
+        self.feedback_name = CfnOutput(
+            self, "FeedbackFunctionName", value=self.feedback.function.function_name
+        )
         self.predict_log = CfnOutput(self, "PredictLogGroup", value=self.predict.log_group.log_group_name)

@@ -11,6 +11,7 @@ from constructs import Construct
 
 from stages.data import DataStack
 from stages.settings import EnvironmentSettings
+from stages.settings_api import ApiSettings
 from stages.streaming import StreamingStack
 from vision_platform import data_lake
 from vision_platform.encryption import PlatformKey
@@ -25,6 +26,11 @@ _REQUESTS_MEMORY_MB = 512
 _SECONDS_PER_HOUR = 3600
 _MEBIBYTE = 1024 * 1024
 _UPLOADS = "uploads/"
+
+
+def allowed_origins(api: ApiSettings) -> dict[str, str]:
+    """The variable by which a function behind the API knows which browsers may read its answers."""
+    return {"ALLOWED_ORIGINS": " ".join(api.allowed_origins)} if api.allowed_origins else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,6 @@ class InferenceFunctions:
         self, id: str, description: str, role: PlatformRole, *, memory_mb: int, variables: dict[str, str]
     ) -> PlatformFunction:
         api, name = self.environment.api, id.lower()
-        origins = {"ALLOWED_ORIGINS": " ".join(api.allowed_origins)} if api.allowed_origins else {}
         return PlatformFunction(
             self.scope,
             id,
@@ -106,7 +111,7 @@ class InferenceFunctions:
                 description=description,
                 environment={
                     **variables,
-                    **origins,
+                    **allowed_origins(api),
                     "LINEAGE_TABLE": self.data.lineage.name,
                     "MODEL_SPEC": read_model_spec(self.project_root / "model"),
                     "POWERTOOLS_SERVICE_NAME": name,
