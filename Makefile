@@ -47,7 +47,7 @@ test: setup
 	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults" --ignore=tests/model
 
 test-delivery: setup
-	@$(RUN) $(PYTEST) -m delivery tests/journeys tests/ops tests/twin
+	@$(RUN) $(PYTEST) -n 2 --dist loadgroup -m delivery tests/journeys tests/ops tests/twin
 
 test-faults: setup
 	@$(RUN) $(PYTEST) -m faults tests/faults
