@@ -22,6 +22,7 @@ from ops.faults import OperatorFault
 from ops.models import commands as models
 from ops.options import Json, Profiles, Role, Yes, faults_in_words
 from ops.pipeline import Pipeline
+from ops.streaming import commands as streaming
 from ops.terminal import as_json, say, speak_to
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="What people do by hand: look, deploy, approve, train, promote, roll back, take away.",
 )
 models.register(app)
+streaming.register(app)
 
 
 @app.command()

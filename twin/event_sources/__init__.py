@@ -11,6 +11,7 @@ poller = Poller()
 def install() -> None:
     """Read streams in ministack's stead, and keep what was read across restarts."""
     streams.install_shards()
+    streams.install_resource_arns()
     streams.install_mappings(mappings.refusal, poller.begin, poller.end)
     streams.on_put(poller.wake)
     glue.register_state("event_sources", poller.positions)

@@ -94,6 +94,31 @@ def install_shards() -> None:
         setattr(_kinesis, name, _keeping_parents(getattr(_kinesis, name)))
 
 
+def install_resource_arns() -> None:
+    """Let IAM judge GetRecords by the stream that its iterator is of: ministack asks for everything."""
+    actions = internal("core.iam_actions")
+    original = actions.extract_resource_arn
+
+    def extract_resource_arn(  # ministack calls it by position
+        service: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        *rest: Any,
+    ) -> str:
+        if service == "kinesis" and headers.get("x-amz-target", "").endswith(".GetRecords"):
+            try:
+                iterator = _kinesis._shard_iterators.get(json.loads(body)["ShardIterator"])
+            except (ValueError, KeyError):
+                iterator = None
+            if iterator:
+                return str(iterator["stream_arn"])
+        return original(service, method, path, headers, body, *rest)
+
+    actions.extract_resource_arn = extract_resource_arn
+
+
 def expire_records(stream: dict[str, Any]) -> None:
     """Drop what is older than the stream's retention, in place: others may be appending just now."""
     oldest = time.time() - stream["RetentionPeriodHours"] * 3600
