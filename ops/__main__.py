@@ -19,6 +19,7 @@ from ops.doctor import report
 from ops.doctor.bootstrap import POLICY
 from ops.doctor.examination import examine
 from ops.faults import OperatorFault
+from ops.models import accuracy
 from ops.models import commands as models
 from ops.options import Json, Profiles, Role, Yes, faults_in_words
 from ops.pipeline import Pipeline
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 models.register(app)
 streaming.register(app)
+accuracy.register(app)
 
 
 @app.command()

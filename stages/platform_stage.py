@@ -153,6 +153,7 @@ class PlatformStage(Stage):
             data=data,
             promotion=promotion,
             training=training,
+            streaming=streaming,
             **named("inference"),
         )
         MonitoringStack(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from stages.settings_api import ApiSettings
 from stages.settings_delivery import DeliverySettings, SmokeSettings, SourceSettings
 from stages.settings_fields import (
     AccountId,
@@ -36,20 +37,6 @@ _MOST_REGIONS = 3
 
 class SettingsError(Exception):
     """The settings are wrong; the message names every key that is, its value and the cure."""
-
-
-class ApiSettings(Group):
-    """The prediction API: throttling (requests per second), and the adapter function's size and limits."""
-
-    rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 60
-    burst: Annotated[int, Field(ge=1, le=5000)] = 120
-    memory_mb: Annotated[int, Field(ge=256, le=10240)] = 1024
-    # API Gateway gives an integration 29 seconds; the function must give up earlier to answer for itself.
-    timeout_seconds: Annotated[int, Field(ge=3, le=28)] = 20
-    # Kept for the function, and its limit; 0 reserves nothing, for accounts whose quota is still small.
-    reserved_concurrency: Annotated[int, Field(ge=0)] = 50
-    # One address may send so many requests in five minutes before the web ACL blocks it.
-    requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000)] = 20_000
 
 
 class MonitoringSettings(Group):

@@ -1,95 +1,82 @@
-"""Takes the image out of an API Gateway event; everything a caller can get wrong becomes a Problem."""
+"""Takes the images out of a request; what is wrong with one of several does not spoil the others."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from vision_runtime.body import JSON, bad_json, body_bytes, content_type, json_fields
 from vision_runtime.problem import Problem
 
-JSON = "application/json"
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
-FIELD = "image"
+ONE, SEVERAL = "image", "images"
+MAX_IMAGES = 16
+_HINT_ONE = f'{", ".join(IMAGE_TYPES)} with the image\'s bytes, or {JSON} with {{"{ONE}": "<base64>"}}'
+_HINT = f'{_HINT_ONE} or {{"{SEVERAL}": ["<base64>", ...]}}'
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """The image's bytes, and the part of the request that they came from (to name it in problems)."""
+    """One image's bytes, not yet checked as an image, or what was wrong before; `field` names its place."""
 
-    data: bytes
     field: str
+    data: bytes = b""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks about. `several` says whether the answer is a list."""
+
+    images: tuple[ImageRequest, ...]
+    several: bool = False
+
+
+def read_images(event: Mapping[str, Any]) -> Asked:
+    """The images of a request. Raises Problem for what spoils the whole request."""
+    media_type = content_type(event, (*IMAGE_TYPES, JSON), _HINT)
+    body = body_bytes(event, "send the image in the body")
+    if media_type != JSON:
+        return Asked((ImageRequest("body", body),))
+    fields = json_fields(body, (ONE, SEVERAL))
+    if SEVERAL in fields:
+        if ONE in fields:
+            raise bad_json(ONE, f"there are both {ONE!r} and {SEVERAL!r}; send one of them")
+        return Asked(_several(fields[SEVERAL]), several=True)
+    return Asked((ImageRequest(ONE, _decoded(ONE, fields.get(ONE))),))
 
 
 def read_request(event: Mapping[str, Any]) -> ImageRequest:
-    """The image of a request, not yet checked as an image. Raises Problem."""
-    content_type = _content_type(event)
-    body = _body(event)
-    if content_type == JSON:
-        return ImageRequest(_from_json(body), FIELD)
-    return ImageRequest(body, "body")
+    """The one image of a request that takes no more. Raises Problem."""
+    media_type = content_type(event, (*IMAGE_TYPES, JSON), _HINT_ONE)
+    body = body_bytes(event, "send the image in the body")
+    if media_type != JSON:
+        return ImageRequest("body", body)
+    return ImageRequest(ONE, _decoded(ONE, json_fields(body, (ONE,)).get(ONE)))
 
 
-def _content_type(event: Mapping[str, Any]) -> str:
-    headers = cast("dict[str, str]", event.get("headers") or {})
-    value = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
-    media_type = value.partition(";")[0].strip().lower()
-    if media_type != JSON and media_type not in IMAGE_TYPES:
-        raise Problem(
-            "unsupported-media-type",
-            "The content type is not supported",
-            415,
-            f"Content-Type is {media_type!r}; send {', '.join(IMAGE_TYPES)} with the image's bytes, "
-            f'or {JSON} with {{"{FIELD}": "<base64>"}}',
-            field="Content-Type",
-        )
-    return media_type
+def _several(sent: object) -> tuple[ImageRequest, ...]:
+    images = cast("list[object]", sent) if isinstance(sent, list) else []
+    if not 1 <= len(images) <= MAX_IMAGES:
+        raise bad_json(SEVERAL, f"it holds 1 to {MAX_IMAGES} images in base64, as a list")
+    return tuple(_one_of_several(f"{SEVERAL}[{place}]", image) for place, image in enumerate(images))
 
 
-def _body(event: Mapping[str, Any]) -> bytes:
-    body = event.get("body")
-    if not body:
-        raise Problem(
-            "missing-body", "The request has no body", 400, "send the image in the body", field="body"
-        )
-    if not event.get("isBase64Encoded"):
-        return str(body).encode("utf-8", "surrogatepass")
+def _one_of_several(field: str, image: object) -> ImageRequest:
     try:
-        return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
-        raise Problem(
-            "bad-body", "The body cannot be read", 400, f"its base64 is broken: {error}", field="body"
-        ) from error
+        return ImageRequest(field, _decoded(field, image))
+    except Problem as problem:
+        return ImageRequest(field, problem=problem)
 
 
-def _from_json(body: bytes) -> bytes:
-    document = _parsed(body)
-    if not isinstance(document, dict):
-        raise _bad_json("body", "the JSON must be an object")
-    fields = cast("dict[str, Any]", document)
-    for name in fields:
-        if name != FIELD:
-            raise _bad_json(name[:64], f"the field {name[:64]!r} is unknown; only {FIELD!r} is taken")
-    image = fields.get(FIELD)
+def _decoded(field: str, image: object) -> bytes:
     if not isinstance(image, str) or not image:
-        raise _bad_json(FIELD, f"the field {FIELD!r} is missing or not a text; it holds the image in base64")
+        raise bad_json(field, f"the field {field!r} is missing or not a text; it holds the image in base64")
     if image.startswith("data:"):
-        raise _bad_json(FIELD, "it is a data URI; send only what follows the comma")
+        raise bad_json(field, "it is a data URI; send only what follows the comma")
     try:
         return base64.b64decode(image, validate=True)
     except ValueError as error:  # includes text that is not ASCII
-        raise _bad_json(FIELD, f"it is not base64: {error}") from error
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:  # also bad UTF-8, absurd numbers, absurd nesting
-        raise _bad_json("body", f"the body is not JSON: {error}") from error
-
-
-def _bad_json(field: str, detail: str) -> Problem:
-    return Problem("bad-json", "The JSON cannot be used", 400, detail, field=field)
+        raise bad_json(field, f"it is not base64: {error}") from error

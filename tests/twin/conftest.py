@@ -12,9 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
-
 import requests
+from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_PYTHON = ROOT / "build/envs/twin/bin/python"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from requests import HTTPError
 
 pytestmark = pytest.mark.twin

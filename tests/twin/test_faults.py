@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from botocore.exceptions import BotoCoreError, ClientError
 from typer.testing import CliRunner
 
-import requests
 from tests.twin.conftest import DEV, STAGING, Twin
 from twin.cli import app
 

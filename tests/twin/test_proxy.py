@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-
-import requests
 
 pytestmark = pytest.mark.twin
 OWNER, OTHER = "222222222222", "333333333333"

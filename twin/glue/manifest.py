@@ -38,6 +38,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
     "core.iam_evaluator": (
         "EvalContext",
         "EvalResult",
+        "_anonymous",
         "_conditions_met",
         "_gather_role_policies",
         "_permissions_boundary",
@@ -50,7 +51,13 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
         "resolve_caller_identity",
     ),
     "core.persistence": ("load_state", "save_all", "save_state"),
-    "core.responses": ("get_account_id", "get_region", "request_scope", "set_request_account_id"),
+    "core.responses": (
+        "_account_from_sts_session",
+        "get_account_id",
+        "get_region",
+        "request_scope",
+        "set_request_account_id",
+    ),
     "core.router": ("SERVICE_PATTERNS",),
     "services.apigateway_v1": (
         "_build_lambda_event_v1",
@@ -168,6 +175,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
         "invoke_async_with_retry",
     ),
     "services.s3": (
+        "_account_from_access_key",
         "_bucket_default_sse_headers",
         "_bucket_owner_account",
         "_bucket_policies",

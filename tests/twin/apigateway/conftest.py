@@ -7,11 +7,10 @@ import zipfile
 from typing import Any
 
 import pytest
+import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-
-import requests
 
 ACCOUNT = "222222222222"
 REGION = "us-east-1"

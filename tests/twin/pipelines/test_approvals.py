@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-
 import requests
+
 from tests.twin.pipelines.builders import REGION, TOOLING, approval_action, buildspec
 from tests.twin.pipelines.pipeline import Pipeline, decide, started, wait_for
 

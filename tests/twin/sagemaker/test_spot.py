@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
-import requests
 from tests.twin.sagemaker.conftest import BUCKET, Place, unpack, until
 
 
