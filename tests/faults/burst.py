@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
 from ops.models.home import Home
 from tests.faults.platform import Platform
 
@@ -34,7 +35,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Tally:
-    """What came of what was sent: each id is answered, rejected or lost; copies are results beyond the first."""
+    """What came of what was sent: each id is answered, rejected or lost; copies are further answers."""
 
     records: int
     images: int
@@ -47,9 +48,9 @@ class Tally:
     def __str__(self) -> str:
         """One line for the table."""
         return (
-            f"{self.records} records in, {self.answered + self.rejected} results out ({self.answered} answered, "
-            f"{self.rejected} rejected) for {self.images} images in {self.seconds:.1f} s, "
-            f"duplicates: {self.copies}, lost: {self.lost}"
+            f"{self.records} records in, {self.answered + self.rejected} results out "
+            f"({self.answered} answered, {self.rejected} rejected) for {self.images} images "
+            f"in {self.seconds:.1f} s, duplicates: {self.copies}, lost: {self.lost}"
         )
 
 
@@ -196,7 +197,7 @@ class Burst:
                 place = str((entry / "cwd").resolve())
             except OSError:
                 continue
-            if "serve" in command and home in command + place:
+            if "serve.py" in command and home in command + place:
                 os.kill(int(entry.name), signal.SIGKILL)
                 killed += 1
         return killed

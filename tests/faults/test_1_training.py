@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
 from ops.datasets import publish
 from ops.models.execution import Execution
 from tests.faults.sweep import Sweep, path, throttled

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
+
 from ops.models.execution import RUNNING, Execution
 from ops.models.records import Records
 from ops.models.traffic import Traffic
