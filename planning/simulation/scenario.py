@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from planning import sizing_api
+from planning.explained import Explained
+from planning.hardware import FAMILY, LADDER, vcpus
 from planning.provision import Provision
 from planning.workload import Workload
 
@@ -59,50 +62,71 @@ def as_the_workload_says(workload: Workload) -> Scenario:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One of `cells` equal parts of a platform that is too large to be simulated whole.
+    """An equal part of a platform that is too large to be simulated whole; `share` is how large a part.
 
     Arrivals at random, dealt out at random, are arrivals at random: each part sees what the whole sees, on
-    its share of what is provisioned. It loses what a large fleet gains by pooling, so it errs towards slow.
+    its share of what is provisioned. It has smaller instances, and fractions of its share are left out; so it
+    errs towards slow.
     """
 
-    cells: int
+    share: float
     workload: Workload
     provision: Provision
 
 
-# About so many images a day can be simulated in seconds.
-_MOST_IMAGES_PER_DAY = 1_000_000
+# So many vCPUs can be simulated in seconds.
+_MOST_VCPUS = 24
+_SMALLEST = f"{FAMILY}.{LADDER[0]}"
+_FLEETS = range(6, _MOST_VCPUS // vcpus(_SMALLEST) + 1)
 
 
 def cell(workload: Workload, provision: Provision) -> Cell:
-    """The platform itself, or an equal part of it that is small enough. No part is rounded up to more."""
-    cells = max(1, workload.images_per_day // _MOST_IMAGES_PER_DAY)
-    # A cell has an instance at least.
-    cells = min(cells, provision.instances)
-    if cells == 1:
-        return Cell(cells=1, workload=workload, provision=provision)
-    reserved = provision.predict_concurrency
-    # Whole numbers that a part cannot have are kept by making the load fit the part, not the part the load.
-    instances = max(1, provision.instances // cells)
-    scale = instances / provision.instances
+    """The platform itself, or an equal part of it that is small enough. No part is rounded up."""
+    whole = vcpus(provision.instance_type)
+    if provision.most_instances * whole <= _MOST_VCPUS:
+        return Cell(share=1.0, workload=workload, provision=provision)
+    ratio = provision.instances / provision.most_instances
+    # The size at which least of the fleet is lost to rounding.
+    fleet = max(_FLEETS, key=lambda count: math.floor(count * ratio) / (count * ratio))
+    share = fleet * vcpus(_SMALLEST) / (provision.most_instances * whole)
+    part = replace(
+        workload,
+        images_per_day=max(1, round(workload.images_per_day * share)),
+        simultaneous=max(1, round(workload.together * share)),
+    )
+    rate = provision.api_rate * share
     return Cell(
-        cells=cells,
-        workload=replace(
-            workload,
-            images_per_day=max(1, round(workload.images_per_day * scale)),
-            simultaneous=max(1, round(workload.together * scale)),
-        ),
+        share=share,
+        workload=part,
         provision=replace(
             provision,
-            api_rate=provision.api_rate * scale,
-            api_burst=max(1, math.floor(provision.api_burst * scale)),
-            predict_concurrency=None if reserved is None else max(1, math.floor(reserved * scale)),
-            instances=instances,
-            most_instances=max(instances, math.floor(provision.most_instances * scale)),
+            api_rate=rate,
+            api_burst=_in_proportion(
+                provision.api_burst,
+                sizing_api.burst(workload, provision.api_rate),
+                sizing_api.burst(part, rate),
+            ),
+            predict_concurrency=_in_proportion(
+                provision.predict_concurrency,
+                sizing_api.concurrency(workload, provision.predict_memory_mb),
+                sizing_api.concurrency(part, provision.predict_memory_mb),
+            )
+            if provision.predict_concurrency
+            else None,
+            instance_type=_SMALLEST,
+            instances=max(1, math.floor(fleet * ratio)),
+            most_instances=fleet,
+            target_per_instance_minute=provision.target_per_instance_minute * vcpus(_SMALLEST) / whole,
             shards=1,
-            consumers_per_shard=max(1, math.floor(provision.consumers * scale)),
+            consumers_per_shard=max(1, math.floor(provision.consumers * share)),
         ),
     )
+
+
+def _in_proportion(provisioned: int, whole: Explained, part: Explained) -> int:
+    """What a part gets of something that is kept against chance, which does not divide: as large a share of
+    its own need as the whole has of the whole's."""
+    return max(1, math.floor(provisioned * float(part.value) / float(whole.value)))
 
 
 # What the simulation may halve, and how it is called; all are on the way of an image.
