@@ -13,7 +13,8 @@ from planning.workload import Workload
 UTILISATION = 0.7
 # Canary and linear deployments need two, in two zones.
 FEWEST = 2
-_TARGET_STEP = 10
+# Rounded down to these steps: a fleet that grows early costs a little, one that grows late costs answers.
+_TARGET_STEPS = (50, 10, 1)
 
 
 def instance_type(workload: Workload) -> Explained:
@@ -81,10 +82,10 @@ def target(workload: Workload, kind: str) -> Explained:
     return Explained(
         key="hosting.target_invocations_per_instance",
         title="scaling target of the endpoint",
-        value=max(1, round(value / _TARGET_STEP) * _TARGET_STEP or round(value)),
+        value=max(1, next(found for step in _TARGET_STEPS if (found := int(value // step) * step) or step == 1)),
         unit="invocations/instance/minute",
         formula="vCPUs / model's work x utilisation x 60, times mean / (mean + growth until new instances "
-        f"answer): what comes meanwhile must still fit; in steps of {_TARGET_STEP}",
+        "answer): what comes meanwhile must still fit; rounded down",
         inputs=(
             _vcpus(kind),
             workload.given("model_ms", "ms of one vCPU"),

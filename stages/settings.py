@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, computed_field, field_validator, model_validator
 
 from stages.settings_delivery import DeliverySettings, SmokeSettings, SourceSettings
 from stages.settings_fields import (
@@ -26,6 +26,8 @@ from stages.settings_models import (
     TrainingSettings,
     TuningSettings,
 )
+from stages.settings_workload import WorkloadSettings
+from stages.sizing import SIZED, derived
 
 # Stages of the pipeline itself; and `delivery`, whose names the pipeline's own stacks and keys bear.
 _RESERVED = ("source", "build", "updatepipeline", "assets", "review", "confirm", "delivery")
@@ -38,10 +40,14 @@ class SettingsError(Exception):
 
 
 class ApiSettings(Group):
-    """The prediction API: throttling (requests per second), and the adapter function's size and limits."""
+    """The prediction API: throttling (requests per second), and the adapter function's size and limits.
 
-    rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 60
-    burst: Annotated[int, Field(ge=1, le=5000)] = 120
+    What is not set follows from `workload`; the defaults here are what the usual workload comes to.
+    """
+
+    rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 75
+    # No more than the function takes at once: beyond that, callers would be refused later and less clearly.
+    burst: Annotated[int, Field(ge=1, le=5000)] = 50
     memory_mb: Annotated[int, Field(ge=256, le=10240)] = 1024
     # API Gateway gives an integration 29 seconds; the function must give up earlier to answer for itself.
     timeout_seconds: Annotated[int, Field(ge=3, le=28)] = 20
@@ -121,6 +127,27 @@ class EnvironmentSettings(Group):
     retention: RetentionSettings = RetentionSettings()
     safeguards: SafeguardSettings = SafeguardSettings()
     smoke: SmokeSettings = SmokeSettings()
+    workload: WorkloadSettings = WorkloadSettings()
+    _derived: tuple[str, ...] = PrivateAttr(default=())
+
+    @computed_field
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The settings that nobody has set and that follow from the workload, such as `api.burst`."""
+        return self._derived
+
+    @model_validator(mode="after")
+    def _follows_its_workload(self) -> EnvironmentSettings:
+        try:
+            found = derived(self.workload, {name: getattr(self, name) for name in SIZED})
+        except LookupError as unknown:
+            raise ValueError(f"hosting.instance_type: {unknown}") from unknown
+        for name in SIZED:
+            own = {key.partition(".")[2]: value for key, value in found.items() if key.startswith(f"{name}.")}
+            # Frozen for its readers; this is still its making.
+            object.__setattr__(self, name, getattr(self, name).model_copy(update=own))
+        self._derived = tuple(found)
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -179,6 +206,7 @@ _SHARED_GROUPS = (
     "retention",
     "safeguards",
     "smoke",
+    "workload",
 )
 
 
