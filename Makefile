@@ -5,6 +5,7 @@
 #   make test-faults        a fault at every state of every workflow in the twin, and the table of what came of it
 #   make verify             what the pipeline's build step runs: linters, unit tests, synth, compliance
 #   make compliance         the verdict alone: what the rules find in every template, and what is acknowledged
+#   make bench-capacity     simulates half a million to a billion images a day, and writes docs/capacity.md
 #   make lint | synth | bench | clean
 
 PYTHON ?= python3
@@ -27,7 +28,7 @@ CDK_OUT ?= cdk.out
 BUILD_TOGETHER = -j$(shell nproc 2>/dev/null || echo 2) $(if $(filter output-sync,$(.FEATURES)),-Otarget)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build demo test test-delivery test-faults verify compliance lint format synth bench clean
+.PHONY: help setup setup-build demo test test-delivery test-faults verify compliance lint format synth bench bench-capacity clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -69,6 +70,10 @@ synth: setup-build
 bench: setup
 	@$(RUN) $(PY) -m benchmarks.synth
 	@$(RUN) $(PY) -m benchmarks
+
+# The ladder with its simulations, a minute of one core; writes the page that a test holds to the code.
+bench-capacity: setup-build
+	@$(RUN) $(PY) -m stages.capacity_page --write docs/capacity.md
 
 clean:
 	@if [ -x $(PY) ] && [ -d build/twin ]; then $(PY) -m twin down; fi

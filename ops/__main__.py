@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import deploy as first
-from ops import options
+from ops import options, planning_commands
 from ops import rollback as back
 from ops import status as stand
 from ops.access import Access
@@ -31,6 +31,7 @@ app = typer.Typer(
     help="What people do by hand: look, deploy, approve, train, promote, roll back, take away.",
 )
 models.register(app)
+planning_commands.register(app)
 
 
 @app.command()

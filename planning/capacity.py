@@ -35,7 +35,7 @@ class Capacity:
 
 
 def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) -> Capacity:
-    """The capacity for a workload. What `given` fixes (by key) is taken as it is, and the rest follows from it.
+    """The capacity for a workload. What `given` fixes, by key, is taken as it is; the rest follows from it.
 
     Only numbers that others follow from are looked up there: `hosting.instance_type`, `api.memory_mb`,
     `api.rate_per_second`, `streaming.batch_size` and `streaming.memory_mb`.
@@ -67,7 +67,7 @@ def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) ->
         fewest,
         endpoint.most_instances(workload, chosen, int(fewest.value)),
         endpoint.target(workload, chosen),
-        stream.mode(workload, int(shards.value)),
+        stream.mode(int(shards.value)),
         shards,
         stream.consumers_per_shard(int(consumers.value), int(shards.value)),
         consumers,

@@ -1,9 +1,10 @@
-"""A number of the plan with what it rests on: its inputs, its formula in words, and where each limit is written."""
+"""A number of the plan with what it rests on: inputs, formula in words, and where each limit is written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 Value = int | float | str
 
@@ -14,10 +15,16 @@ class Source:
 
     text: str
     on: date
+    kind: Literal["measured", "published", "assumed"] = "published"
 
     def __str__(self) -> str:
         """As it stands behind a figure."""
         return f"{self.text} ({self.on:%Y-%m-%d})"
+
+    @property
+    def brief(self) -> str:
+        """Where there is no room: what kind of source it is, and of which day."""
+        return f"{self.kind} {self.on:%Y-%m-%d}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +35,11 @@ class Input:
     value: Value
     unit: str
     source: str | Source
+
+    @property
+    def brief(self) -> str:
+        """The source where there is no room."""
+        return self.source if isinstance(self.source, str) else self.source.brief
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +73,6 @@ def shown(value: Value) -> str:
     """A value as people read it: thousands apart, no more digits than say something."""
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or value == int(value):
+    if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"

@@ -9,8 +9,8 @@ from planning.measured import VCPU_MB
 # Every x86 size of AWS that we know is named by its multiple of an xlarge with 4 vCPUs.
 _SIZES = {"medium": 1, "large": 2, "xlarge": 4}
 _MULTIPLE = re.compile(r"^(\d+)xlarge$")
-# Sizes to choose from when the settings name none: the smaller, the more finely a fleet scales. On larger ones
-# the one Python process that serves a model (model/serve.py) would become the limit, not the vCPUs.
+# Sizes to choose from when the settings name none: the smaller, the more finely a fleet scales. On larger
+# ones the one Python process that serves a model (model/serve.py) would become the limit, not the vCPUs.
 FAMILY = "ml.c7i"
 LADDER = ("large", "xlarge", "2xlarge", "4xlarge")
 # Larger fleets of one endpoint are slow to replace: a deployment brings up as many beside them.

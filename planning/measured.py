@@ -1,4 +1,4 @@
-"""What one image costs the parts of the platform, and what AWS adds: measured, published or assumed, each said."""
+"""What one image costs the parts of the platform, and what AWS adds: measured, published or assumed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Figure:
             name=self.name,
             value=self.value,
             unit=self.unit,
-            source=Source(text=f"{self.kind}: {self.where}", on=self.on),
+            source=Source(text=self.where, on=self.on, kind=self.kind),
         )
 
 

@@ -1,4 +1,4 @@
-"""What a workload costs in a month, component by component: an estimate from the plan and the table of prices."""
+"""What a workload costs in a month, by component: an estimate from the plan and the prices."""
 
 from __future__ import annotations
 
@@ -206,8 +206,7 @@ def _watching(images: float) -> Item:
     return Item(
         component="logs, metrics, traces",
         usd=fixed + prices.LOGS_GB.of(logs) + prices.TRACES.of(traces),
-        counted=f"{logs:,.0f} GB of logs, {_METRICS} metrics, {_ALARMS} alarms, "
-        f"{traces:,.1f} million traces",
+        counted=f"{logs:,.0f} GB of logs, {_METRICS} metrics, {_ALARMS} alarms, {traces:,.1f} million traces",
     )
 
 

@@ -85,9 +85,7 @@ def _price(page: str, unit: str, *tiers: float | tuple[float, float]) -> Price:
     )
 
 
-API_REQUESTS = _price(
-    "api-gateway", "million requests", (333, 3.50), (1000, 2.80), (20_000, 2.38), 1.51
-)
+API_REQUESTS = _price("api-gateway", "million requests", (333, 3.50), (1000, 2.80), (20_000, 2.38), 1.51)
 LAMBDA_REQUESTS = _price("lambda", "million requests", 0.20)
 # arm64, which the platform's functions run on.
 LAMBDA_GB_SECONDS = _price(

@@ -1,4 +1,4 @@
-"""The numbers that are provisioned, without their reasons: what the simulation runs on and the bill counts."""
+"""The numbers that are provisioned, without reasons: what the simulation runs on and the bill counts."""
 
 from __future__ import annotations
 

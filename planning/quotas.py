@@ -1,4 +1,4 @@
-"""AWS's quotas on the way of an image: their defaults with source and date, what a plan needs, what goes beyond."""
+"""AWS's quotas on the way of an image: defaults with source and date, what a plan needs and exceeds."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ LAMBDA_SCALING = _quota(
 TABLE_WRITES = _quota(
     "table-writes",
     "dynamodb",
-    "L-CF0CBE56",
+    "L-AB614373",
     "DynamoDB, writes of a table on demand",
     "write units/s",
     40_000,
@@ -162,7 +162,7 @@ FIREHOSE = _quota(
     "Firehose, direct puts to a stream",
     "KB/s",
     5 * 1024,
-    "firehose/latest/dev/limits.html",
+    "firehose/latest/APIReference/API_PutRecord.html",
     "or write through several delivery streams",
 )
 EVENTS = _quota(
@@ -219,7 +219,7 @@ def by_key(key: str) -> Quota:
 
 
 def endpoint_instances(instances: int, most_instances: int | None = None) -> int:
-    """Instances of an endpoint's type: a new version comes up beside the old; the smoke test's is one more."""
+    """Instances of an endpoint's type: a new version stands beside the old; the smoke test's is one more."""
     return 2 * max(instances, most_instances or 0) + 1
 
 

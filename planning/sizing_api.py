@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from planning import measured
 from planning.explained import Explained, Input
@@ -128,8 +129,6 @@ def _fluctuation(workload: Workload, rate_per_second: float) -> float:
 
 
 def _normal_quantile(percent: float) -> float:
-    from statistics import NormalDist
-
     return NormalDist().inv_cdf(percent / 100)
 
 

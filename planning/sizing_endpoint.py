@@ -9,7 +9,7 @@ from planning.explained import Explained, Input
 from planning.hardware import FAMILY, LADDER, MANY_INSTANCES, vcpus
 from planning.workload import Workload
 
-# Requests that meet by chance wait for each other; beyond this share of its time a fleet's queue grows quickly.
+# Requests that meet by chance wait for each other; beyond this share of its time a queue grows quickly.
 UTILISATION = 0.7
 # Canary and linear deployments need two, in two zones.
 FEWEST = 2
@@ -82,7 +82,9 @@ def target(workload: Workload, kind: str) -> Explained:
     return Explained(
         key="hosting.target_invocations_per_instance",
         title="scaling target of the endpoint",
-        value=max(1, next(found for step in _TARGET_STEPS if (found := int(value // step) * step) or step == 1)),
+        value=max(
+            1, next(found for step in _TARGET_STEPS if (found := int(value // step) * step) or step == 1)
+        ),
         unit="invocations/instance/minute",
         formula="vCPUs / model's work x utilisation x 60, times mean / (mean + growth until new instances "
         "answer): what comes meanwhile must still fit; rounded down",

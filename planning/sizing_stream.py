@@ -15,7 +15,8 @@ _KINESIS = Source(
     text="https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html", on=date(2026, 11, 30)
 )
 _LAMBDA = Source(
-    text="https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html", on=date(2026, 11, 30)
+    text="https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html",
+    on=date(2026, 11, 30),
 )
 RECORDS_PER_SHARD = Input(name="records of a shard", value=1000, unit="records/s", source=_KINESIS)
 CONSUMERS_PER_SHARD = Input(name="batches of a shard at once", value=10, unit="", source=_LAMBDA)
@@ -69,9 +70,7 @@ def consumers(workload: Workload, batch: int, memory_mb: int) -> Explained:
     return Explained(
         key="streaming.concurrency",
         title="concurrency of the consumer",
-        value=max(
-            1, math.ceil(round(workload.burst_peak_per_second * seconds / batch / UTILISATION, 9))
-        ),
+        value=max(1, math.ceil(round(workload.burst_peak_per_second * seconds / batch / UTILISATION, 9))),
         unit="batches at once",
         formula="peak of the burst path x time of a batch / its size / utilisation",
         inputs=(
@@ -101,9 +100,7 @@ def shards(workload: Workload, wanted_consumers: int) -> Explained:
         formula="consumers / batches of a shard at once, or the peak's records / (records of a shard x "
         "utilisation), if that is more",
         inputs=(
-            Input(
-                name="consumers", value=wanted_consumers, unit="batches", source="streaming.concurrency"
-            ),
+            Input(name="consumers", value=wanted_consumers, unit="batches", source="streaming.concurrency"),
             _burst_peak(workload),
         ),
         limits=(RECORDS_PER_SHARD, CONSUMERS_PER_SHARD),
@@ -119,16 +116,14 @@ def consumers_per_shard(wanted_consumers: int, shard_count: int) -> Explained:
         unit="batches",
         formula="consumers / shards, rounded up",
         inputs=(
-            Input(
-                name="consumers", value=wanted_consumers, unit="batches", source="streaming.concurrency"
-            ),
+            Input(name="consumers", value=wanted_consumers, unit="batches", source="streaming.concurrency"),
             Input(name="shards", value=shard_count, unit="", source="streaming.shards"),
         ),
         limits=(CONSUMERS_PER_SHARD,),
     )
 
 
-def mode(workload: Workload, shard_count: int) -> Explained:
+def mode(shard_count: int) -> Explained:
     """Whether the stream's shards are provisioned."""
     return Explained(
         key="streaming.mode",

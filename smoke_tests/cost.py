@@ -1,4 +1,4 @@
-"""What a smoke run costs: what a budget of money buys, and the bill of a run; the settings bring the prices."""
+"""What a smoke run costs: what a budget of money buys, and the bill of a run, at the prices it is told."""
 
 from __future__ import annotations
 

@@ -12,9 +12,7 @@ from stages.sizing import SIZED, given
 def capacity(environment: EnvironmentSettings) -> Capacity:
     """The plan for the environment's workload, on what its settings fix."""
     groups = {name: getattr(environment, name) for name in SIZED}
-    set_by_hand = {
-        key: value for key, value in given(groups).items() if key not in environment.derived
-    }
+    set_by_hand = {key: value for key, value in given(groups).items() if key not in environment.derived}
     return plan(environment.workload.workload(), set_by_hand)
 
 
@@ -27,11 +25,9 @@ def applied(environment: EnvironmentSettings) -> dict[str, Value | None]:
 
 
 def check_capacity(environment: EnvironmentSettings) -> None:
-    """Raises SettingsError with each quota that AWS's default, or what the account is said to have, exceeds."""
+    """Raises SettingsError naming each quota that is needed beyond AWS's default or the account's own."""
     have = environment.workload.quotas
-    found = exceeded(
-        needs(environment.workload.workload(), provision(applied(environment))), dict(have)
-    )
+    found = exceeded(needs(environment.workload.workload(), provision(applied(environment))), dict(have))
     if not found:
         return
     here = f"environments.{environment.name}"

@@ -34,7 +34,10 @@ class WorkloadSettings(Group):
     ] = _USUAL.daily_shape
     simultaneous: Annotated[
         int | None,
-        Field(ge=0, description="images that are sent in the same instant; without it, 60 for each million a day"),
+        Field(
+            ge=0,
+            description="images that are sent in the same instant; without it, 60 for each million a day",
+        ),
     ] = _USUAL.simultaneous
     image_kb: Annotated[float, Field(gt=0, le=5120, description="size of an ordinary image")] = (
         _USUAL.image_kb
@@ -47,7 +50,11 @@ class WorkloadSettings(Group):
     ] = _USUAL.burst_share
     model_ms: Annotated[
         float,
-        Field(gt=0, le=60_000, description="the model's work for an image on one vCPU; evaluation measures it"),
+        Field(
+            gt=0,
+            le=60_000,
+            description="the model's work for an image on one vCPU; a model of your own needs its own figure",
+        ),
     ] = _USUAL.model_ms
     latency_p99_ms: Annotated[
         float, Field(gt=0, le=29_000, description="the goal: 99 of 100 answers come within this time")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from random import Random
 
 import simpy
 
 from planning import measured
 from planning.provision import Provision
 from planning.simulation.outcome import Outcome, Seen, outcome
-from planning.simulation.parts import Fleet, Function, Process, Throttle, Times, arrivals, scaling
+from planning.simulation.parts import Fleet, Function, Process, Throttle, Times, arrivals, dice, scaling
 from planning.simulation.scenario import TOGETHER_EVERY_SECONDS, Scenario
 from planning.sizing_api import answer_seconds
 from planning.workload import Workload
@@ -39,10 +38,11 @@ class World:
     def __init__(self, workload: Workload, provision: Provision, scenario: Scenario, seed: int) -> None:
         self.env = simpy.Environment()
         self.workload, self.provision, self.scenario = workload, provision, scenario
+        self.seed = seed
         self.seen = Seen(judged_from=scenario.judged_from)
         # Each part draws from its own stream, so that another capacity meets the same load.
-        self._load, self._luck = Random(f"{seed} load"), Random(f"{seed} luck")
-        self.times = Times(Random(f"{seed} times"), workload.model_ms)
+        self._load, self._luck = dice(f"{seed} load"), dice(f"{seed} luck")
+        self.times = Times(dice(f"{seed} times"), workload.model_ms)
         self.throttle = Throttle(provision.api_rate, provision.api_burst)
         quiet = workload.mean_per_second * (1 - workload.burst_share)
         warm = round(quiet * answer_seconds(workload, provision.predict_memory_mb)) + 1
@@ -55,13 +55,13 @@ class World:
             env=self.env,
             provision=provision,
             scenario=scenario,
-            random=Random(f"{seed} routing"),
+            random=dice(f"{seed} routing"),
             seen=self.seen,
         )
         self.lanes = [Lane() for _ in range(provision.consumers)]
 
     def run(self) -> int:
-        """Run to the end and let what is under way finish. Answers with what the stream held at load's end."""
+        """Run to the end and let what is under way finish. Answers what the stream held at load's end."""
         share = self.workload.burst_share
         self.env.process(self._callers(1 - share))
         self.env.process(self._together())
@@ -94,7 +94,7 @@ class World:
 
     def _submitters(self, share: float) -> Process:
         env, end = self.env, self.scenario.end
-        load = Random(self._load.random())
+        load = dice(f"{self.seed} submitters")
         most = self.workload.peak_per_second * share
         while (yield from arrivals(env, load, lambda now: self._rate(now) * share, most, end)):
             lane = load.choice(self.lanes)

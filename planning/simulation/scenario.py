@@ -1,4 +1,4 @@
-"""What happens in a simulation: how load moves, what fails, and how large a part of the platform is looked at."""
+"""What happens in a simulation: how load moves, what fails, how large a part is looked at."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ STEP = Scenario(quiet=30, rise=0, peak=600)
 
 def as_the_workload_says(workload: Workload) -> Scenario:
     """The rise and the peak of the workload, in full length: what scaling must keep up with."""
-    return Scenario(
-        quiet=_MINUTE, rise=workload.rise_minutes * _MINUTE, peak=workload.peak_minutes * _MINUTE
-    )
+    return Scenario(quiet=_MINUTE, rise=workload.rise_minutes * _MINUTE, peak=workload.peak_minutes * _MINUTE)
 
 
 @dataclass(frozen=True, kw_only=True)
