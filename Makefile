@@ -8,6 +8,7 @@
 #   make verify             what the pipeline's build step runs: linters, unit tests, synth, compliance
 #   make compliance         the verdict alone: what the rules find in every template, and what is acknowledged
 #   make bench-load         the inference half under load in the twin: latency, throughput, what was lost
+#   make bench-capacity     simulates half a million to a billion images a day, and writes docs/capacity.md
 #   make lint | synth | bench | clean
 
 PYTHON ?= python3
@@ -30,7 +31,7 @@ CDK_OUT ?= cdk.out
 BUILD_TOGETHER = -j$(shell nproc 2>/dev/null || echo 2) $(if $(filter output-sync,$(.FEATURES)),-Otarget)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build demo test test-delivery test-faults test-api bench-api verify compliance lint format synth bench bench-load clean
+.PHONY: help setup setup-build demo test test-delivery test-faults test-api bench-api verify compliance lint format synth bench bench-load bench-capacity clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -82,6 +83,10 @@ bench: setup
 
 bench-load: setup
 	@$(RUN) $(PY) -m benchmarks.load $(if $(filter yes,$(SHORT)),--short)
+
+# The ladder with its simulations, a minute of one core; writes the page that a test holds to the code.
+bench-capacity: setup-build
+	@$(RUN) $(PY) -m stages.capacity_page --write docs/capacity.md
 
 clean:
 	@if [ -x $(PY) ] && [ -d build/twin ]; then $(PY) -m twin down; fi

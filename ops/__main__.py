@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import deploy as first
-from ops import options
+from ops import options, planning_commands
 from ops import rollback as back
 from ops import status as stand
 from ops.access import Access
@@ -35,6 +35,7 @@ app = typer.Typer(
 models.register(app)
 streaming.register(app)
 accuracy.register(app)
+planning_commands.register(app)
 
 
 @app.command()

@@ -1,12 +1,22 @@
-"""What SageMaker's instances cost: one table, with its date and source, and what to do about a gap in it."""
+"""What AWS charges: one table of prices with their date and source, and what to do about a gap in it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+
+from planning.explained import Source
+
+REGION = "us-east-1"
+_ON = date(2026, 11, 30)
 # Rounded up to the cent. Other regions differ by up to a third, which a limit should leave room for.
 SOURCE = "AWS's price list for SageMaker training in us-east-1, on demand, November 2026"
+# Hosting costs what training costs: EC2's price and a fifth.
+MACHINES = Source(text=SOURCE, on=_ON)
 
 # US dollars an hour, by family: `size price size price ...`.
 _FAMILIES = {
+    "ml.t3": "medium 0.05 large 0.10 xlarge 0.20",
     "ml.m5": "large 0.12 xlarge 0.24 2xlarge 0.47 4xlarge 0.93 12xlarge 2.77 24xlarge 5.53",
     "ml.m6i": "large 0.12 xlarge 0.24 2xlarge 0.47 4xlarge 0.93 8xlarge 1.85 16xlarge 3.69",
     "ml.m7i": "large 0.13 xlarge 0.25 2xlarge 0.49 4xlarge 0.97 8xlarge 1.94 16xlarge 3.88",
@@ -38,3 +48,80 @@ def hourly_usd(instance_type: str) -> float:
             "planning/prices.py, or choose another instance type"
         )
     return _HOURLY_USD[instance_type]
+
+
+def known_instances() -> tuple[str, ...]:
+    """Every instance type that has a price."""
+    return tuple(_HOURLY_USD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """A price by the amount used: `tiers` are (up to this amount, US dollars for each unit)."""
+
+    unit: str
+    tiers: tuple[tuple[float, float], ...]
+    source: Source
+
+    def of(self, amount: float) -> float:
+        """US dollars for an amount a month, in the units of the price."""
+        total, below = 0.0, 0.0
+        for limit, each in self.tiers:
+            total += max(0.0, min(amount, limit) - below) * each
+            below = limit
+        return total
+
+    @property
+    def first(self) -> float:
+        """US dollars for a unit before any discount."""
+        return self.tiers[0][1]
+
+
+def _price(page: str, unit: str, *tiers: float | tuple[float, float]) -> Price:
+    return Price(
+        unit=unit,
+        tiers=tuple(each if isinstance(each, tuple) else (float("inf"), each) for each in tiers),
+        source=Source(text=f"https://aws.amazon.com/{page}/pricing/, {REGION}", on=_ON),
+    )
+
+
+API_REQUESTS = _price("api-gateway", "million requests", (333, 3.50), (1000, 2.80), (20_000, 2.38), 1.51)
+LAMBDA_REQUESTS = _price("lambda", "million requests", 0.20)
+# arm64, which the platform's functions run on.
+LAMBDA_GB_SECONDS = _price(
+    "lambda", "GB-second", (7.5e9, 0.0000133334), (18.75e9, 0.0000120001), 0.0000106667
+)
+SHARD_HOURS = _price("kinesis/data-streams", "shard and hour", 0.015)
+STREAM_PUTS = _price("kinesis/data-streams", "million units of 25 KB", 0.014)
+WRITE_UNITS = _price("dynamodb", "million write request units, on demand", 0.625)
+READ_UNITS = _price("dynamodb", "million read request units, on demand", 0.125)
+TABLE_GB = _price("dynamodb", "GB and month", 0.25)
+TABLE_BACKUP_GB = _price("dynamodb", "GB and month of point-in-time recovery", 0.20)
+S3_PUTS = _price("s3", "million requests that write", 5.0)
+S3_GETS = _price("s3", "million requests that read", 0.40)
+S3_GB = _price("s3", "GB and month", (51_200, 0.023), (512_000, 0.022), 0.021)
+FIREHOSE_GB = _price("firehose", "GB taken in, each record rounded up to 5 KB", (512_000, 0.029), 0.025)
+FIREHOSE_CONVERSION_GB = _price("firehose", "GB converted to Parquet", 0.018)
+EVENTS = _price("eventbridge", "million events", 1.0)
+LOGS_GB = _price("cloudwatch", "GB taken in", 0.50)
+METRICS = _price("cloudwatch", "metric", (10_000, 0.30), (250_000, 0.10), 0.05)
+ALARMS = _price("cloudwatch", "alarm", 0.10)
+DASHBOARDS = _price("cloudwatch", "dashboard", 3.0)
+TRACES = _price("xray", "million traces recorded", 5.0)
+KEYS = _price("kms", "key", 1.0)
+WEB_ACLS = _price("waf", "web ACL", 5.0)
+WEB_RULES = _price("waf", "rule", 1.0)
+WEB_REQUESTS = _price("waf", "million requests", 0.60)
+INTERFACE_HOURS = _price("privatelink", "interface endpoint, zone and hour", 0.01)
+INTERFACE_GB = _price("privatelink", "GB", (1_048_576, 0.01), 0.006)
+
+
+def all_prices() -> dict[str, Price]:
+    """Every price of a service, by its name here."""
+    return {name: each for name, each in globals().items() if isinstance(each, Price)}
+
+
+def request_usd() -> float:
+    """One request of the API that the adapter works on for 300 ms with 1 GB: what a smoke test pays."""
+    each = (API_REQUESTS.first + LAMBDA_REQUESTS.first) / 1e6
+    return each + 0.3 * LAMBDA_GB_SECONDS.first

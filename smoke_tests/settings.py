@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 _STACK_OUTPUT = "an output of the environment's stacks (the pipeline sets it; elsewhere: export {name}=...)"
 _ARN = r"arn:aws[a-z-]*:{service}:{region}:[0-9]{{12}}:{resource}"
+_PRICED = ", in US dollars (the pipeline sets it from planning/prices.py)"
 _CHAMPION_SUFFIX, _SMOKE_SUFFIX = "-champion", "-smoke"
 
 
@@ -31,6 +32,7 @@ def _arn(service: str, resource: str, region: str = "[a-z0-9-]+") -> str:
 
 _Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _LogGroup = Annotated[str, Field(pattern=r"^[A-Za-z0-9_/.#-]{1,512}$")]
+_Price = Annotated[float, Field(ge=0)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
 
 
@@ -65,19 +67,26 @@ class Settings(BaseModel):
         alias="WORKFLOW_LOG_GROUP", description="the log group of the training workflow's executions"
     )
     training_instance_type: str = Field(
-        alias="TRAINING_INSTANCE_TYPE", description="what training runs on, to know what it costs"
+        alias="TRAINING_INSTANCE_TYPE", description="what training must run on, by the settings"
     )
-    evaluation_instance_type: str = Field(
-        alias="EVALUATION_INSTANCE_TYPE", description="what evaluation runs on, to know what it costs"
+    training_usd_an_hour: _Price = Field(
+        alias="TRAINING_USD_AN_HOUR", description="price of training's machine" + _PRICED
     )
-    hosting_instance_type: str = Field(
-        alias="HOSTING_INSTANCE_TYPE", description="what the endpoint runs on, to know what it costs"
+    evaluation_usd_an_hour: _Price = Field(
+        alias="EVALUATION_USD_AN_HOUR", description="price of evaluation's machine" + _PRICED
     )
+    hosting_usd_an_hour: _Price = Field(
+        alias="HOSTING_USD_AN_HOUR", description="price of one machine of the endpoint" + _PRICED
+    )
+    request_usd: _Price = Field(alias="REQUEST_USD", description="price of one request of the API" + _PRICED)
 
     champion_endpoint: str = Field(
         "",
         alias="CHAMPION_ENDPOINT_NAME",
         description="the champion's endpoint, when it is not named {platform}-{env}-champion",
+    )
+    prices_of: str = Field(
+        "prices that this run was given", alias="PRICES_OF", description="where the prices are from, and when"
     )
     reports_bucket: str = Field(
         "", alias="REPORTS_BUCKET", description="where the report is kept; empty: only on this machine"

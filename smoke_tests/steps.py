@@ -34,10 +34,11 @@ def role(run: Context, check: Check) -> None:
 def budget(run: Context, check: Check) -> None:
     """The run cannot cost more than it may: time is cut to what the money buys."""
     settings = run.settings
-    rates = cost.Rates.of(
-        training=settings.training_instance_type,
-        evaluation=settings.evaluation_instance_type,
-        hosting=settings.hosting_instance_type,
+    rates = cost.Rates(
+        training=settings.training_usd_an_hour,
+        evaluation=settings.evaluation_usd_an_hour,
+        hosting=settings.hosting_usd_an_hour,
+        request=settings.request_usd,
     )
     run.evidence.rates = rates
     run.budget.shorten(rates.affordable_seconds(settings.max_cost_usd), "SMOKE_MAX_COST_USD")

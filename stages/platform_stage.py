@@ -9,6 +9,7 @@ from typing import Any
 from aws_cdk import CfnOutput, Environment, Stage
 from constructs import Construct
 
+from stages.capacity_checks import check_capacity
 from stages.data import DataStack
 from stages.foundation import FoundationStack
 from stages.inference import InferenceStack
@@ -16,6 +17,7 @@ from stages.model_exchange import reader_prefix, readers_of, regional_label, sou
 from stages.monitoring import MonitoringStack
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings, PlaceSettings
+from stages.smoke_prices import smoke_prices
 from stages.streaming import StreamingStack
 from stages.training import TrainingStack
 from vision_platform.model_lines import SMOKE, ModelLines
@@ -61,6 +63,7 @@ class PlatformStage(Stage):
         at_home = region in (None, environment.region)
         environment = environment.in_region(region or environment.region)
         place = Environment(account=environment.account, region=environment.region)
+        check_capacity(environment)
         super().__init__(scope, id, env=place)
         self._set_zones(environment)
         prefix = f"{platform}-{environment.name}"
@@ -186,8 +189,7 @@ class PlatformStage(Stage):
             "SMOKE_MODEL_PACKAGE_GROUP": lines.endpoint(SMOKE),
             "WORKFLOW_LOG_GROUP": training.workflow.log_group_name,
             "TRAINING_INSTANCE_TYPE": environment.training.instance_type,
-            "EVALUATION_INSTANCE_TYPE": environment.training.evaluation_instance_type,
-            "HOSTING_INSTANCE_TYPE": environment.hosting.instance_type,
+            **smoke_prices(environment),
         }
 
     def _set_zones(self, environment: EnvironmentSettings) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, computed_field, field_validator, model_validator
 
 from stages.settings_api import ApiSettings
 from stages.settings_delivery import DeliverySettings, SmokeSettings, SourceSettings
@@ -28,6 +28,8 @@ from stages.settings_models import (
     TuningSettings,
 )
 from stages.settings_streaming import StreamingSettings
+from stages.settings_workload import WorkloadSettings
+from stages.sizing import SIZED, derived
 
 # Stages of the pipeline itself; and `delivery`, whose names the pipeline's own stacks and keys bear.
 _RESERVED = ("source", "build", "updatepipeline", "assets", "review", "confirm", "delivery")
@@ -114,6 +116,27 @@ class EnvironmentSettings(Group):
     retention: RetentionSettings = RetentionSettings()
     safeguards: SafeguardSettings = SafeguardSettings()
     smoke: SmokeSettings = SmokeSettings()
+    workload: WorkloadSettings = WorkloadSettings()
+    _derived: tuple[str, ...] = PrivateAttr(default=())
+
+    @computed_field
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The settings that nobody has set and that follow from the workload, such as `api.burst`."""
+        return self._derived
+
+    @model_validator(mode="after")
+    def _follows_its_workload(self) -> EnvironmentSettings:
+        try:
+            found = derived(self.workload, {name: getattr(self, name) for name in SIZED})
+        except LookupError as unknown:
+            raise ValueError(f"hosting.instance_type: {unknown}") from unknown
+        for name in SIZED:
+            own = {key.partition(".")[2]: value for key, value in found.items() if key.startswith(f"{name}.")}
+            # Frozen for its readers; this is still its making.
+            object.__setattr__(self, name, getattr(self, name).model_copy(update=own))
+        self._derived = tuple(found)
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -173,6 +196,7 @@ _SHARED_GROUPS = (
     "retention",
     "safeguards",
     "smoke",
+    "workload",
 )
 
 

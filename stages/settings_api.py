@@ -21,10 +21,14 @@ class UsagePlanSettings(Group):
 
 
 class ApiSettings(Group):
-    """The prediction API: throttling (requests per second), callers, and the adapter function's limits."""
+    """The prediction API: throttling (requests per second), callers, and the adapter function's limits.
 
-    rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 60
-    burst: Annotated[int, Field(ge=1, le=5000)] = 120
+    What is not set follows from `workload`; the defaults here are what the usual workload comes to.
+    """
+
+    rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 75
+    # No more than the function takes at once: beyond that, callers would be refused later and less clearly.
+    burst: Annotated[int, Field(ge=1, le=5000)] = 50
     memory_mb: Annotated[int, Field(ge=256, le=10240)] = 1024
     # API Gateway gives an integration 29 seconds; the function must give up earlier to answer for itself.
     timeout_seconds: Annotated[int, Field(ge=3, le=28)] = 20

@@ -19,8 +19,9 @@ HOUSE: dict[str, tuple[str, frozenset[str]]] = {
     "lambda_src": ("lambda_src", frozenset()),
     "model": ("model", frozenset()),
     "smoke_tests": ("smoke_tests", frozenset()),
-    # The demo drives the twin; the operator's commands know only AWS.
-    "ops": ("ops", frozenset({"twin"})),
+    # The demo drives the twin; the operator's commands know only AWS. They explain the plan, and count what
+    # it costs: planning is arithmetic without CDK and AWS, and a second copy of it could only differ.
+    "ops": ("ops", frozenset({"twin", "planning"})),
     "twin": ("twin", frozenset()),
 }
 # What only some parts may know of the world outside.

@@ -11,13 +11,10 @@ from botocore.exceptions import ClientError
 from ops.access import Access
 from ops.deployment import Deployment, Environment, Place
 from ops.doctor.findings import Finding, fault, not_checked, unanswered, well
+from planning import quotas
 
 # A champion's run and a smoke test's may meet.
 _RUNS_AT_ONCE = 2
-# AWS keeps so many free of any function's reservation.
-_UNRESERVED = 100
-# What functions without a reservation may take before callers are turned away.
-_LEAST_CONCURRENCY = 50
 
 Needs = dict[str, int]
 
@@ -28,17 +25,18 @@ def instance_needs(environment: Environment) -> Needs:
     needs: Counter[str] = Counter()
     needs[f"{training['instance_type']} for training job usage"] += _RUNS_AT_ONCE
     needs[f"{training['evaluation_instance_type']} for processing job usage"] += _RUNS_AT_ONCE
-    # A new version comes up beside the old one; the smoke test's endpoint is one more.
-    needs[f"{hosting['instance_type']} for endpoint usage"] += 2 * hosting["instance_count"] + 1
+    needs[f"{hosting['instance_type']} for endpoint usage"] += quotas.endpoint_instances(
+        hosting["instance_count"], hosting["max_instance_count"]
+    )
     return dict(needs)
 
 
 def concurrency_need(environment: Environment) -> int:
     """Lambda executions at once: what the API reserves, and what must stay free."""
-    reserved = environment.settings["api"].get("reserved_concurrency") or 0
-    if not reserved:
-        return _LEAST_CONCURRENCY
-    return reserved + environment.settings["quality"]["label_concurrency"] + _UNRESERVED
+    return quotas.concurrency(
+        environment.settings["api"].get("reserved_concurrency"),
+        others=environment.settings["quality"]["label_concurrency"],
+    )
 
 
 def build_needs(deployment: Deployment) -> Needs:
@@ -121,7 +119,8 @@ def _concurrency(needed: int, place: Place, access: Access) -> Iterator[Finding]
         yield well(name, place, f"concurrent executions: {have}, needed {needed}")
         return
     cure = (
-        "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
+        "aws service-quotas request-service-quota-increase --service-code lambda "
+        f"--quota-code {quotas.LAMBDA_CONCURRENCY.code} "
         f"--desired-value {max(needed, 1000)} --region {place.region}"
     )
     what = f"functions may run {have} times at once, and the settings need {needed}"

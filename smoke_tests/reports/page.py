@@ -8,7 +8,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from smoke_tests.bad_inputs import BAD_INPUTS
-from smoke_tests.cost import PRICES_OF
 from smoke_tests.journal import Status
 from smoke_tests.predictions import IMAGES_ASKED, RIGHT_AT_LEAST
 from smoke_tests.reports import console
@@ -67,7 +66,7 @@ def page(result: Result) -> str:
         found_logs=console.found_logs(result),
         hops=hop_bars(result),
         trace_place=console.trace_place(result),
-        prices_of=PRICES_OF,
+        prices_of=result.settings.prices_of,
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.twin.conftest import DEV, PROD, REGION, ROOT, SERVER_PYTHON, STAGING, TOOLING, Twin, start_twin
 
 TRUSTING = (TOOLING, DEV, STAGING)
-_LINKED = (".venv", "node_modules", "requirements", "stages", "package-lock.json")
+_LINKED = (".venv", "node_modules", "planning", "requirements", "stages", "package-lock.json")
 
 
 @pytest.fixture(scope="session")

@@ -70,8 +70,10 @@ def environment() -> dict[str, str]:
         "PREDICT_LOG_GROUP": FUNCTION_LOG,
         "WORKFLOW_LOG_GROUP": WORKFLOW_LOG,
         "TRAINING_INSTANCE_TYPE": "ml.c7i.xlarge",
-        "EVALUATION_INSTANCE_TYPE": "ml.c7i.large",
-        "HOSTING_INSTANCE_TYPE": "ml.c7i.large",
+        "TRAINING_USD_AN_HOUR": "0.22",
+        "EVALUATION_USD_AN_HOUR": "0.11",
+        "HOSTING_USD_AN_HOUR": "0.11",
+        "REQUEST_USD": "0.00000772",
     }
 
 

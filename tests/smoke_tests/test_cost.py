@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from smoke_tests.cost import HOURLY_USD, Rates, bill
-from smoke_tests.faults import CheckFailed
+from smoke_tests.cost import Rates, bill
 from tests.smoke_tests.conftest import Finished
 from tests.smoke_tests.world import World
 
-RATES = Rates(training=1.0, evaluation=0.5, hosting=0.5)
+RATES = Rates(training=1.0, evaluation=0.5, hosting=0.5, request=0.01)
 
 
 def test_a_budget_buys_time_of_all_machines_together() -> None:
@@ -20,16 +19,7 @@ def test_a_bill_counts_every_machine_for_its_own_time() -> None:
     cost = bill(RATES, training=360, evaluation=720, hosting=1800, requests=0)
     assert (cost.training, cost.evaluation, cost.hosting) == pytest.approx((0.1, 0.1, 0.25))
     assert cost.total == pytest.approx(0.45)
-    assert bill(RATES, training=0, evaluation=0, hosting=0, requests=1_000_000).total == pytest.approx(7.72)
-
-
-def test_every_price_is_one_that_a_smoke_test_could_pay() -> None:
-    assert all(0 < price < 2 for price in HOURLY_USD.values())
-
-
-def test_a_machine_without_a_price_is_named_with_its_cure() -> None:
-    with pytest.raises(CheckFailed, match=r"ml\.p5\.48xlarge \(training\) .* smoke_tests/cost\.py"):
-        Rates.of(training="ml.p5.48xlarge", evaluation="ml.c7i.large", hosting="ml.c7i.large")
+    assert bill(RATES, training=0, evaluation=0, hosting=0, requests=100).total == pytest.approx(1.0)
 
 
 def test_a_run_that_could_cost_too_much_is_not_started(smoke: Callable[..., Finished], world: World) -> None:
@@ -49,13 +39,10 @@ def test_a_run_that_lasts_too_long_for_its_money_is_stopped_and_cleaned_up(
     assert [execution["status"] for execution in world.executions.values()] == ["ABORTED"]
 
 
-def test_the_bill_is_told_and_held_against_the_budget(
-    smoke: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bill_is_told_and_held_against_the_budget(smoke: Callable[..., Finished]) -> None:
     done = smoke()
     assert done.result.evidence.cost is not None
     assert done.detail("cost").startswith(f"{done.result.evidence.cost.total:.4f} USD: training 0.0037")
-    monkeypatch.setattr("smoke_tests.cost.REQUEST_USD", 1.0)
-    dear = smoke()
+    dear = smoke(REQUEST_USD="1.0")
     assert [one.name for one in dear.result.failed] == ["cost"]
     assert "at most 2.00 USD (SMOKE_MAX_COST_USD)" in dear.detail("cost")

@@ -19,8 +19,10 @@ REQUIRED = [
     "PREDICT_LOG_GROUP",
     "WORKFLOW_LOG_GROUP",
     "TRAINING_INSTANCE_TYPE",
-    "EVALUATION_INSTANCE_TYPE",
-    "HOSTING_INSTANCE_TYPE",
+    "TRAINING_USD_AN_HOUR",
+    "EVALUATION_USD_AN_HOUR",
+    "HOSTING_USD_AN_HOUR",
+    "REQUEST_USD",
 ]
 
 
@@ -52,6 +54,7 @@ def test_every_missing_variable_is_named_at_once() -> None:
         ("SMOKE_IMAGES", "3", "greater than or equal to 100"),
         ("DATASETS_BUCKET", "s3://datasets", "DATASETS_BUCKET is wrong"),
         ("SMOKE_TAKE_OVER", "perhaps", "SMOKE_TAKE_OVER is wrong"),
+        ("HOSTING_USD_AN_HOUR", "unknown", "HOSTING_USD_AN_HOUR is wrong"),
     ],
 )
 def test_a_wrong_value_names_its_variable(

@@ -1,0 +1,138 @@
+"""From a workload to everything that is provisioned for it, each number explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planning import sizing_api as api
+from planning import sizing_endpoint as endpoint
+from planning import sizing_stream as stream
+from planning.explained import Explained, Input, Value
+from planning.provision import Provision
+from planning.workload import Workload
+
+# An alarm at the goal itself would ring for the cold starts of every deployment.
+_ALARM_FACTOR = 2
+# Burn rate: at this multiple of the allowed failures a month's budget is gone within three days.
+_BURN = 10
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The plan for a workload: the numbers, and why each is what it is."""
+
+    workload: Workload
+    explained: tuple[Explained, ...]
+    provision: Provision
+
+    def __getitem__(self, key: str) -> Explained:
+        """The number of that key. Raises KeyError."""
+        for each in self.explained:
+            if each.key == key:
+                return each
+        raise KeyError(key)
+
+
+def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) -> Capacity:
+    """The capacity for a workload. What `given` fixes, by key, is taken as it is; the rest follows from it.
+
+    Only numbers that others follow from are looked up there: `hosting.instance_type`, `api.memory_mb`,
+    `api.rate_per_second`, `streaming.batch_size` and `streaming.memory_mb`.
+
+    Raises planning.hardware.UnknownHardware for an instance type whose size is not known.
+    """
+    fixed = given or {}
+
+    def follows(found: Explained) -> Value:
+        value = fixed.get(found.key)
+        return found.value if value is None else value
+
+    rate = api.rate(workload)
+    memory = api.memory(workload, key="api.memory_mb", title="memory of the adapter")
+    memory_mb = int(follows(memory))
+    kind = endpoint.instance_type(workload)
+    chosen = str(follows(kind))
+    fewest = endpoint.instances(workload, chosen)
+    batch = stream.batch_size(workload)
+    consume_memory = api.memory(workload, key="streaming.memory_mb", title="memory of the consumer")
+    consumers = stream.consumers(workload, int(follows(batch)), int(follows(consume_memory)))
+    shards = stream.shards(workload, int(consumers.value))
+    explained = (
+        rate,
+        api.burst(workload, float(follows(rate))),
+        memory,
+        api.concurrency(workload, memory_mb),
+        kind,
+        fewest,
+        endpoint.most_instances(workload, chosen, int(fewest.value)),
+        endpoint.target(workload, chosen),
+        stream.mode(int(shards.value)),
+        shards,
+        stream.consumers_per_shard(int(consumers.value), int(shards.value)),
+        consumers,
+        batch,
+        consume_memory,
+        stream.table_mode(workload),
+        stream.firehose_buffer(workload),
+        *alarms(workload),
+    )
+    return Capacity(workload, explained, provision({each.key: each.value for each in explained}))
+
+
+def provision(values: Mapping[str, Value | None]) -> Provision:
+    """The plain numbers, by their keys; a concurrency of 0 reserves none, no maximum means no scaling."""
+
+    def number(key: str) -> float:
+        return float(values[key] or 0)
+
+    fewest = int(number("hosting.instance_count"))
+    return Provision(
+        api_rate=number("api.rate_per_second"),
+        api_burst=int(number("api.burst")),
+        predict_memory_mb=int(number("api.memory_mb")),
+        predict_concurrency=int(number("api.reserved_concurrency")) or None,
+        instance_type=str(values["hosting.instance_type"]),
+        instances=fewest,
+        most_instances=int(number("hosting.max_instance_count")) or fewest,
+        target_per_instance_minute=number("hosting.target_invocations_per_instance"),
+        shards=int(number("streaming.shards")),
+        consumers_per_shard=int(number("streaming.parallelization_factor")),
+        batch_size=int(number("streaming.batch_size")),
+        consume_memory_mb=int(number("streaming.memory_mb")),
+    )
+
+
+def alarms(workload: Workload) -> tuple[Explained, ...]:
+    """From where on people are called."""
+    return (
+        Explained(
+            key="monitoring.api_p99_latency_ms",
+            title="alarm on the API's latency (p99)",
+            value=round(workload.latency_p99_ms * _ALARM_FACTOR),
+            unit="ms",
+            formula="goal x factor: at the goal itself, the cold starts of every deployment would ring",
+            inputs=(workload.given("latency_p99_ms", "ms"), _constant("factor", _ALARM_FACTOR)),
+        ),
+        Explained(
+            key="monitoring.api_5xx_percent",
+            title="alarm on failed requests",
+            value=round((100 - workload.availability_percent) * _BURN, 3),
+            unit="%",
+            formula="what may fail x burn rate: at ten times the allowed share, a month's allowance is gone "
+            "in three days",
+            inputs=(workload.given("availability_percent", "%"), _constant("burn rate", _BURN)),
+        ),
+        Explained(
+            key="monitoring.iterator_age_seconds",
+            title="alarm on the stream's iterator age",
+            value=round(workload.stream_delay_seconds),
+            unit="s",
+            formula="how long an image may wait in the stream",
+            inputs=(workload.given("stream_delay_seconds", "s"),),
+        ),
+    )
+
+
+def _constant(name: str, value: float) -> Input:
+    return Input(name=name, value=value, unit="", source="planning/capacity.py")

@@ -1,0 +1,115 @@
+"""The ladder from half a million to a billion images a day: capacity, bill, quotas, simulation of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from planning.capacity import Capacity, plan
+from planning.monthly_cost import Bill, monthly
+from planning.provision import Provision
+from planning.quotas import ALL, Need, Quota, exceeded, needs
+from planning.simulation.outcome import Outcome
+from planning.simulation.run import simulate
+from planning.simulation.scenario import HALVES, STEP, Scenario, as_the_workload_says, cell, halved
+from planning.workload import Workload
+
+RUNGS = (500_000, 5_000_000, 50_000_000, 500_000_000, 1_000_000_000)
+SEEDS = (1, 2, 3)
+_FEWEST, _MOST = 1_000, 10**12
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One amount of work, and all that the plan says about it."""
+
+    capacity: Capacity
+    bill: Bill
+    exceeded: tuple[Need, ...]
+
+    @property
+    def workload(self) -> Workload:
+        """What is asked for."""
+        return self.capacity.workload
+
+    @property
+    def provision(self) -> Provision:
+        """What is provided."""
+        return self.capacity.provision
+
+
+@dataclass(frozen=True)
+class Breaking:
+    """A quota, and from how many images a day on AWS's default is not enough."""
+
+    quota: Quota
+    images_per_day: int
+
+
+def rung(workload: Workload) -> Rung:
+    """The plan for a workload, its bill, and the quotas that it exceeds."""
+    capacity = plan(workload)
+    found = needs(workload, capacity.provision)
+    return Rung(capacity, monthly(workload, capacity.provision), exceeded(found))
+
+
+def rungs(usual: Workload | None = None) -> tuple[Rung, ...]:
+    """The ladder: the usual workload, with more and more images."""
+    usual = usual or Workload()
+    return tuple(rung(replace(usual, images_per_day=images)) for images in RUNGS)
+
+
+def breaking(usual: Workload | None = None) -> tuple[Breaking, ...]:
+    """The quotas in the order in which growth breaks them; those that a trillion do not are left out."""
+    usual = usual or Workload()
+    found = (Breaking(quota, first) for quota in ALL if (first := _first(usual, quota)) is not None)
+    return tuple(sorted(found, key=lambda each: each.images_per_day))
+
+
+def _first(usual: Workload, quota: Quota) -> int | None:
+    """The fewest images a day that exceed a quota, to a hundredth. Needs grow with images."""
+
+    def breaks(images: int) -> bool:
+        workload = replace(usual, images_per_day=images)
+        found = needs(workload, plan(workload).provision)
+        return next(each for each in found if each.quota == quota).exceeds()
+
+    if not breaks(_MOST):
+        return None
+    low, high = _FEWEST, _MOST
+    while high > low * 1.01:
+        middle = int((low * high) ** 0.5)
+        low, high = (low, middle) if breaks(middle) else (middle, high)
+    return high
+
+
+def climb(found: Rung, seed: int) -> Outcome:
+    """The rung's rise and peak, in full length, on the rung or an equal part of it."""
+    part = cell(found.workload, found.provision)
+    return simulate(part.workload, part.provision, as_the_workload_says(part.workload), seed)
+
+
+def step(workload: Workload, provision: Provision, seed: int, scenario: Scenario = STEP) -> Outcome:
+    """A peak that comes at once, on what is provisioned or an equal part of it."""
+    part = cell(workload, provision)
+    return simulate(part.workload, part.provision, scenario, seed)
+
+
+def halves(found: Rung, seed: int) -> Iterator[tuple[str, float, Outcome]]:
+    """Each provisioned number halved, one at a time: its name, the half, and what becomes of the peak."""
+    for field, title in HALVES.items():
+        provision = halved(found.provision, field)
+        yield title, getattr(provision, field), step(found.workload, provision, seed)
+
+
+def fingerprint() -> str:
+    """Changes with everything that the ladder's simulations depend on: plans, figures and the simulation."""
+    seen = hashlib.sha256()
+    for each in rungs():
+        seen.update(repr((each.workload, each.provision)).encode())
+    for path in (_HERE / "measured.py", *sorted((_HERE / "simulation").glob("*.py"))):
+        seen.update(path.read_bytes())
+    return seen.hexdigest()[:16]

@@ -1,0 +1,36 @@
+"""The numbers that are provisioned, without reasons: what the simulation runs on and the bill counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provision:
+    """Capacity of every part on the way of an image. Rates are per second unless the name says otherwise."""
+
+    api_rate: float
+    api_burst: int
+    predict_memory_mb: int
+    # None: none is reserved; the function shares what the account has.
+    predict_concurrency: int | None
+    instance_type: str
+    instances: int
+    # The same as `instances` where the endpoint does not scale.
+    most_instances: int
+    target_per_instance_minute: float
+    shards: int
+    # Batches of one shard that are worked on at once (the parallelisation factor).
+    consumers_per_shard: int
+    batch_size: int
+    consume_memory_mb: int
+
+    @property
+    def consumers(self) -> int:
+        """Batches that are worked on at once: the consumer's concurrency."""
+        return self.shards * self.consumers_per_shard
+
+    @property
+    def scales(self) -> bool:
+        """Whether the endpoint's fleet changes with the load."""
+        return self.most_instances > self.instances

@@ -1,0 +1,207 @@
+"""Runs a scenario: callers who wait, records that stream, on what is provisioned. A seed fixes every draw."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import simpy
+
+from planning import measured
+from planning.provision import Provision
+from planning.simulation.outcome import Outcome, Seen, outcome
+from planning.simulation.parts import Fleet, Function, Process, Throttle, Times, arrivals, dice, scaling
+from planning.simulation.scenario import TOGETHER_EVERY_SECONDS, Scenario
+from planning.sizing_api import answer_seconds
+from planning.workload import Workload
+
+# One image of so many is as large as the rules allow; real ones are rarer.
+LARGEST_OF = 200
+# One batch of so many has a record that must be tried again: a crash, a throttled table, a lost connection.
+_FAILED_BATCH_OF = 200
+# How near the first of them is when the simulation starts, in parts of the time between two.
+_FIRST_TOGETHER = 0.5
+_CPU_MS = measured.IMAGE_CPU_MS.value + measured.ADAPTER_CPU_MS.value
+
+
+@dataclass(eq=False)
+class Lane:
+    """What one of a shard's consumers gets: records of its keys, in order."""
+
+    records: deque[float] = field(default_factory=deque[float])
+    wake: simpy.Event | None = None
+
+
+class World:
+    """The platform in one simulation."""
+
+    def __init__(self, workload: Workload, provision: Provision, scenario: Scenario, seed: int) -> None:
+        self.env = simpy.Environment()
+        self.workload, self.provision, self.scenario = workload, provision, scenario
+        self.seed = seed
+        self.seen = Seen(judged_from=scenario.judged_from)
+        # Each part draws from its own stream, so that another capacity meets the same load.
+        self._load, self._luck = dice(f"{seed} load"), dice(f"{seed} luck")
+        self.times = Times(dice(f"{seed} times"), workload.model_ms)
+        self.throttle = Throttle(provision.api_rate, provision.api_burst)
+        quiet = workload.mean_per_second * (1 - workload.burst_share)
+        warm = round(quiet * answer_seconds(workload, provision.predict_memory_mb)) + 1
+        self.adapter = Function(
+            limit=provision.predict_concurrency, memory_mb=provision.predict_memory_mb, warm=warm
+        )
+        # The event source never runs more batches than it has lanes.
+        self.consumer = Function(limit=None, memory_mb=provision.consume_memory_mb, warm=1)
+        self.fleet = Fleet(
+            env=self.env,
+            provision=provision,
+            scenario=scenario,
+            random=dice(f"{seed} routing"),
+            seen=self.seen,
+        )
+        self.lanes = [Lane() for _ in range(provision.consumers)]
+
+    def run(self) -> int:
+        """Run to the end and let what is under way finish. Answers what the stream held at load's end."""
+        share = self.workload.burst_share
+        self.env.process(self._callers(1 - share))
+        self.env.process(self._together())
+        if share:
+            self.env.process(self._submitters(share))
+            for lane in self.lanes:
+                self.env.process(self._consume(lane))
+        if self.provision.scales:
+            self.env.process(scaling(self.fleet, self.scenario.end))
+        self.env.run(until=self.scenario.end)
+        left = sum(len(lane.records) for lane in self.lanes)
+        for lane in self.lanes:
+            if lane.records:
+                self.seen.aged(self.env.now - lane.records[0])
+        # The longest that a request may take by itself.
+        self.env.run(until=self.scenario.end + 15)
+        return left
+
+    # ---- load
+
+    def _rate(self, now: float) -> float:
+        mean, peak = self.workload.mean_per_second, self.workload.peak_per_second
+        return mean + (peak - mean) * self.scenario.share_of_the_way(now)
+
+    def _callers(self, share: float) -> Process:
+        env, end = self.env, self.scenario.end
+        most = self.workload.peak_per_second * share
+        while (yield from arrivals(env, self._load, lambda now: self._rate(now) * share, most, end)):
+            env.process(self._request())
+
+    def _submitters(self, share: float) -> Process:
+        env, end = self.env, self.scenario.end
+        load = dice(f"{self.seed} submitters")
+        most = self.workload.peak_per_second * share
+        while (yield from arrivals(env, load, lambda now: self._rate(now) * share, most, end)):
+            lane = load.choice(self.lanes)
+            lane.records.append(env.now)
+            if lane.wake is not None:
+                lane.wake.succeed()
+                lane.wake = None
+
+    def _together(self) -> Process:
+        """Now and then many callers send in the same instant."""
+        due = _FIRST_TOGETHER
+        while self.env.now < self.scenario.end:
+            yield self.env.timeout(1)
+            due += self._rate(self.env.now) / self.workload.mean_per_second / TOGETHER_EVERY_SECONDS
+            if due >= 1:
+                due -= 1
+                for _ in range(self.workload.together):
+                    self.env.process(self._request())
+
+    # ---- the synchronous path
+
+    def _request(self) -> Process:
+        env, seen, times, adapter = self.env, self.seen, self.times, self.adapter
+        arrived = env.now
+        if not self.throttle.lets_in(arrived):
+            seen.refuse(arrived, "throttled by the API")
+            return
+        starts = adapter.enter()
+        if starts is None:
+            seen.refuse(arrived, "no execution free")
+            return
+        seen.most_executions = max(seen.most_executions, adapter.busy)
+        before = times.network(measured.GATEWAY_MS) + times.cpu(_CPU_MS, adapter.memory_mb)
+        if starts:
+            seen.cold_starts += 1
+            before += times.network(measured.SANDBOX_MS)
+            before += times.cpu(measured.START_CPU_MS.value, adapter.memory_mb)
+        large = self._luck.random() * LARGEST_OF < 1
+        if large:
+            before += self._largest(adapter)
+        yield env.timeout(before + times.network(measured.INVOKE_MS))
+        if large and not adapter.holds(self.workload.largest_megapixels):
+            adapter.leave()
+            seen.refuse(arrived, "out of memory")
+            return
+        answered = yield from self.fleet.ask(times.model(1))
+        if answered:
+            yield env.timeout(times.network(measured.WRITE_MS))
+            seen.answered(arrived, env.now)
+        else:
+            seen.refuse(arrived, "endpoint too slow")
+        adapter.leave()
+
+    def _largest(self, function: Function) -> float:
+        whole = measured.LARGEST_CPU_MS_PER_MEGAPIXEL.value * self.workload.largest_megapixels
+        return self.times.cpu(whole, function.memory_mb)
+
+    # ---- the burst path
+
+    def _consume(self, lane: Lane) -> Process:
+        env = self.env
+        while True:
+            if not lane.records:
+                lane.wake = env.event()
+                yield lane.wake
+                # The shard is polled now and then, not when a record comes.
+                yield env.timeout(self._luck.random() * measured.POLL_MS.value / 1000)
+            size = min(self.provision.batch_size, len(lane.records))
+            batch = [lane.records.popleft() for _ in range(size)]
+            self.seen.aged(env.now - batch[0])
+            done = yield from self._batch(size)
+            for arrived in batch[:done]:
+                self.seen.stored(arrived, env.now)
+            # What the answer names as failed, and all behind it, comes again.
+            lane.records.extendleft(reversed(batch[done:]))
+            self.seen.redone += size - done
+
+    def _batch(self, size: int) -> Process:
+        """One batch; its value is how many of its records have their results."""
+        env, times, function = self.env, self.times, self.consumer
+        before = times.network(measured.S3_GET_MS) + times.network(measured.INVOKE_MS)
+        for _ in range(size):
+            before += times.cpu(_CPU_MS, function.memory_mb)
+            if self._luck.random() * LARGEST_OF < 1:
+                before += self._largest(function)
+                if not function.holds(self.workload.largest_megapixels):
+                    # It dies with the whole batch; the record is bisected out, which costs as much again.
+                    self.seen.lose(env.now)
+                    before *= 2
+        starts = function.enter()
+        if starts:
+            self.seen.cold_starts += 1
+            before += times.network(measured.SANDBOX_MS)
+            before += times.cpu(measured.START_CPU_MS.value, function.memory_mb)
+        yield env.timeout(before)
+        answered = yield from self.fleet.ask(times.model(size))
+        if answered:
+            yield env.timeout(sum(times.network(measured.WRITE_MS) for _ in range(2 * size)))
+        function.leave()
+        if not answered:
+            return 0
+        failed = self._luck.random() * _FAILED_BATCH_OF < 1
+        return self._luck.randrange(size) if failed else size
+
+
+def simulate(workload: Workload, provision: Provision, scenario: Scenario, seed: int) -> Outcome:
+    """What becomes of this load on this capacity. The same seed gives the same figures."""
+    world = World(workload, provision, scenario, seed)
+    left = world.run()
+    return outcome(seed, world.seen, backlog=left)

@@ -1,0 +1,141 @@
+"""Sizes the synchronous path: the API's throttles, and the adapter's memory and concurrency."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+from planning import measured
+from planning.explained import Explained, Input
+from planning.hardware import lambda_vcpus
+from planning.workload import Workload
+
+# Above the busiest minute: what callers try again, and that a minute is not even in itself.
+HEADROOM = 1.25
+_RATE_STEP, _COUNT_STEP, _MEMORY_STEP = 5, 10, 128
+# Lambda's smallest memory that is of use here, and its largest.
+_LEAST_MEMORY, _MOST_MEMORY = 256, 10_240
+# What Python, Lambda's runtime and a request's own text take beside what was measured.
+_MEMORY_HEADROOM = 1.25
+
+
+def rate(workload: Workload) -> Explained:
+    """Requests a second that the API lets in for each method."""
+    return Explained(
+        key="api.rate_per_second",
+        title="API throttle, rate",
+        value=_up(workload.peak_per_second * HEADROOM, _RATE_STEP),
+        unit="requests/s for each method",
+        formula="the peak of all paths, which callers may choose between, times the headroom, "
+        f"in steps of {_RATE_STEP}",
+        inputs=(workload.peak_input(), _headroom()),
+    )
+
+
+def burst(workload: Workload, rate_per_second: float) -> Explained:
+    """Requests that the API lets in at once, after a quiet moment."""
+    return Explained(
+        key="api.burst",
+        title="API throttle, burst",
+        value=_up(workload.together + _fluctuation(workload, rate_per_second), _COUNT_STEP),
+        unit="requests at once",
+        formula="images sent in the same instant, and as many tokens as chance takes from the bucket with a "
+        "probability of 1 - availability: ln(1 / (1 - availability)) / (2 (1 - load) / load), "
+        f"load = peak / rate; in steps of {_COUNT_STEP}",
+        inputs=(
+            workload.given("simultaneous", "images"),
+            workload.given("availability_percent", "%"),
+            workload.peak_input(),
+            Input(name="rate", value=rate_per_second, unit="requests/s", source="api.rate_per_second"),
+        ),
+    )
+
+
+def memory(workload: Workload, *, key: str, title: str) -> Explained:
+    """Memory of a function that prepares images."""
+    largest = workload.largest_megapixels
+    held = (measured.BASE_MB.value + measured.MB_PER_MEGAPIXEL.value * largest) * _MEMORY_HEADROOM
+    quick = largest * measured.LARGEST_CPU_MS_PER_MEGAPIXEL.value / (measured.DECODE_SECONDS.value * 500)
+    wanted = max(held, min(quick, 1.0) * measured.VCPU_MB.value, _LEAST_MEMORY)
+    return Explained(
+        key=key,
+        title=title,
+        value=min(int(_up(wanted, _MEMORY_STEP)), _MOST_MEMORY),
+        unit="MB",
+        formula=f"what the largest image takes, and {_MEMORY_HEADROOM - 1:.0%} more; or the share of a vCPU "
+        f"that prepares it in half its time limit, if that is more; in steps of {_MEMORY_STEP}",
+        inputs=(
+            workload.given("largest_megapixels", "MP"),
+            *(
+                each.as_input()
+                for each in (
+                    measured.BASE_MB,
+                    measured.MB_PER_MEGAPIXEL,
+                    measured.LARGEST_CPU_MS_PER_MEGAPIXEL,
+                    measured.DECODE_SECONDS,
+                    measured.VCPU_MB,
+                )
+            ),
+        ),
+    )
+
+
+def answer_seconds(workload: Workload, memory_mb: int) -> float:
+    """How long the adapter works on an image when nothing waits."""
+    cpu = (measured.IMAGE_CPU_MS.value + measured.ADAPTER_CPU_MS.value) / lambda_vcpus(memory_mb)
+    return (cpu + measured.INVOKE_MS.value + workload.model_ms + measured.WRITE_MS.value) / 1000
+
+
+def concurrency(workload: Workload, memory_mb: int) -> Explained:
+    """Executions of the adapter at once."""
+    busy = workload.sync_peak_per_second * answer_seconds(workload, memory_mb)
+    # The normal approximation of Poisson's distribution is too low where little happens: half a step more.
+    chance = _normal_quantile(workload.availability_percent) * math.sqrt(busy) + 0.5
+    return Explained(
+        key="api.reserved_concurrency",
+        title="concurrency of the adapter",
+        value=int(_up(workload.together + busy + chance, _COUNT_STEP)),
+        unit="executions at once",
+        formula="images sent in the same instant, and peak of the synchronous path x time of an answer, with "
+        f"what chance adds (z x its square root, z by the availability); in steps of {_COUNT_STEP}",
+        inputs=(
+            workload.given("simultaneous", "images"),
+            Input(
+                name="peak of the synchronous path",
+                value=round(workload.sync_peak_per_second, 1),
+                unit="images/s",
+                source="peak x (1 - workload.burst_share)",
+            ),
+            Input(
+                name="time of an answer",
+                value=round(answer_seconds(workload, memory_mb), 3),
+                unit="s",
+                source=f"(preparing + adapter) / {lambda_vcpus(memory_mb):.2f} vCPU + InvokeEndpoint + model "
+                "+ write; planning/measured.py",
+            ),
+            workload.given("availability_percent", "%"),
+        ),
+    )
+
+
+def _fluctuation(workload: Workload, rate_per_second: float) -> float:
+    """Tokens that random arrivals take from a bucket beyond their mean, but for rare moments.
+
+    The bucket's shortage is the queue of a server that random arrivals keep busy to `load`; its tail falls
+    exponentially with 2 (1 - load) / load (Kingman's approximation in heavy traffic).
+    """
+    load = min(workload.peak_per_second / rate_per_second, 0.99)
+    return math.log(1 / (1 - workload.availability_percent / 100)) / (2 * (1 - load) / load)
+
+
+def _normal_quantile(percent: float) -> float:
+    return NormalDist().inv_cdf(percent / 100)
+
+
+def _headroom() -> Input:
+    return Input(name="headroom", value=HEADROOM, unit="", source="planning/sizing_api.py")
+
+
+def _up(value: float, step: int) -> int:
+    # Rounding errors must not cost a step.
+    return math.ceil(round(value / step, 6)) * step

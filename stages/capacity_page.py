@@ -1,0 +1,271 @@
+"""`python -m stages.capacity_page --write FILE`: the page about capacity, from planning and settings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from planning import measured, quotas
+from planning.explained import shown
+from planning.ladder import Breaking, Rung, breaking, climb, fingerprint, halves, rungs, step
+from planning.measured import Figure
+from planning.prices import REGION, all_prices
+from planning.simulation.scenario import cell
+from planning.workload import Workload
+from stages.settings_workload import WorkloadSettings
+
+WRITE = "python -m stages.capacity_page --write docs/capacity.md"
+# The simulation's figures stand between these; the mark tells a test whether they are still the code's.
+SIMULATED = ("<!-- simulated: {mark} -->", "<!-- end of simulated -->")
+_SEED = 1
+_INTRO = f"""# Capacity and cost
+
+What is provisioned follows from the **workload** in the settings: `planning/` turns images a day, peak and
+goals into throttles, concurrency, instances, shards and alarms, names the quotas that they exceed, and
+counts what they cost. A setting that somebody gives wins over the plan; the others are filled in at
+synthesis. This page is written by `{WRITE}` (`make bench-capacity`), and a test holds it to the code.
+**Nothing on it was measured on AWS**: the figures it rests on are below, each measured on our machine,
+published by AWS, or assumed.
+
+```bash
+.venv/bin/python -m ops capacity                    # every number, its reason, and where settings differ
+.venv/bin/python -m ops capacity --workload 50M     # for another amount of work
+.venv/bin/python -m ops capacity --simulate         # does it hold the goals at the peak? three seeds
+.venv/bin/python -m ops capacity --ladder           # the ladder below
+.venv/bin/python -m ops cost                        # a month's bill by environment and component
+```
+"""
+_BREAKS = """## Which limit breaks first
+
+With the usual workload and more and more images, AWS's defaults are exceeded in this order. Synthesis stops
+and names each quota, the need, the default and the command that asks for more; what the account has been
+given goes into `workload.quotas`. Values of us-east-1.
+"""
+_SIMULATION = """## The simulation
+
+`planning/simulation` (SimPy) lets callers arrive at random, at a rate that rises from the mean to the peak,
+and now and then many in the same instant. Each passes the API's token bucket, an execution of the adapter
+(a new environment starts cold), an instance of the endpoint at random (each vCPU answers one request after
+the other; two attempts of 6 s), and a write. Records go into lanes of a shard, by key and in order; one
+batch in 200 has a record that comes again with all behind it. One image in 200 is the largest that the
+rules allow. Target tracking looks once a minute, acts after three, and its instances take minutes to start;
+instances can fail and models can be slow on request. A seed fixes every draw, and another capacity meets
+the same load. What is too large is simulated as an equal part of it.
+
+Not in it: networks between zones, the function that accepts submissions, idle environments that AWS takes
+away, retries by callers, and the quotas above.
+"""
+
+
+def page(simulated: str) -> str:
+    """The whole page around the simulation's figures."""
+    ladder = rungs()
+    usual = ladder[0]
+    parts = [
+        _INTRO,
+        *_settings(),
+        *_plan(usual),
+        *_ladder(ladder),
+        *_breaks(breaking()),
+        _SIMULATION,
+        simulated,
+        *_bill(usual),
+        *_figures(),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def simulation() -> str:
+    """The figures of the simulation, which take a minute, with the mark of what they depend on."""
+    ladder = rungs()
+    lines = [
+        SIMULATED[0].format(mark=fingerprint()),
+        "",
+        f"Load rises over {Workload().rise_minutes:g} minutes and stays at its peak for "
+        f"{Workload().peak_minutes:g} (seed {_SEED}). Goals: p99 within {Workload().latency_p99_ms:g} ms, "
+        f"{Workload().availability_percent:g} % answered, records within "
+        f"{Workload().stream_delay_seconds:g} s.",
+        "",
+        *_table(
+            ["images a day", "simulated part", "p50", "p95", "p99", "not answered", "oldest record", "goals"],
+            [_climbed(each) for each in ladder],
+        ),
+        "",
+        f"500k with each provisioned number halved, at a peak that comes at once (seed {_SEED}); the first "
+        "row is the plan itself:",
+        "",
+        *_table(["halved", "to", "p99", "not answered", "oldest record", "goals"], list(_halved(ladder[0]))),
+        "",
+        SIMULATED[1],
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _climbed(found: Rung) -> list[str]:
+    seen = climb(found, _SEED)
+    part = cell(found.workload, found.provision)
+    return [
+        short(found.workload.images_per_day),
+        "all" if part.share == 1 else f"1 / {1 / part.share:,.0f}",
+        *(f"{each * 1000:.0f} ms" for each in (seen.p50, seen.p95, seen.p99)),
+        f"{seen.refused_share:.3%}",
+        f"{seen.iterator_age:.0f} s",
+        "; ".join(seen.broken(part.workload)) or "held",
+    ]
+
+
+def _halved(usual: Rung) -> Iterator[list[str]]:
+    whole = step(usual.workload, usual.provision, _SEED)
+    for title, half, seen in (("nothing", None, whole), *halves(usual, _SEED)):
+        yield [
+            title,
+            "" if half is None else shown(half),
+            f"{seen.p99 * 1000:.0f} ms",
+            f"{seen.refused_share:.3%}",
+            f"{seen.iterator_age:.0f} s",
+            "; ".join(seen.broken(usual.workload)) or "held",
+        ]
+
+
+def _settings() -> Iterator[str]:
+    yield "## Settings\n"
+    yield "Group `workload` of `context.platform` in `cdk.json`; an environment may set any of them again.\n"
+    rows = [
+        [
+            f"`workload.{name}`",
+            "none" if (default := field.get_default(call_default_factory=True)) is None else f"`{default}`",
+            field.description or "",
+        ]
+        for name, field in WorkloadSettings.model_fields.items()
+    ]
+    yield from _table(["setting", "default", "meaning"], rows)
+    yield ""
+
+
+def _plan(usual: Rung) -> Iterator[str]:
+    yield "## The usual workload, number by number\n"
+    rows = [
+        [f"{each.title}<br>`{each.key}`", f"{shown(each.value)} {each.unit}".strip(), each.in_words()]
+        for each in usual.capacity.explained
+    ]
+    yield from _table(["number", "plan", "why"], rows)
+    yield ""
+    yield "Where there is no setting of a key, the number is the plan's alone.\n"
+
+
+def _ladder(ladder: Sequence[Rung]) -> Iterator[str]:
+    yield "## The ladder\n"
+    yield from _table(LADDER_HEAD, [ladder_row(each) for each in ladder])
+    yield ""
+
+
+LADDER_HEAD = [
+    "images a day",
+    "peak",
+    "API rate, burst",
+    "adapter",
+    "endpoint",
+    "shards x consumers",
+    "beyond AWS's defaults (worst first)",
+    "a month",
+    "per million",
+]
+
+
+def ladder_row(found: Rung) -> list[str]:
+    """One rung as the table shows it."""
+    plan = found.provision
+    fleet = f"{plan.instances}" + (f" to {plan.most_instances}" if plan.scales else "")
+    return [
+        short(found.workload.images_per_day),
+        f"{found.workload.peak_per_second:,.0f}/s",
+        f"{plan.api_rate:,.0f}/s, {plan.api_burst:,}",
+        f"{plan.predict_concurrency or 0:,} at once",
+        f"{fleet} {plan.instance_type}",
+        f"{plan.shards} x {plan.consumers_per_shard}",
+        ", ".join(f"{each.quota.key} {each.share:.1f}x" for each in found.exceeded) or "none",
+        f"${found.bill.total:,.0f}",
+        f"${found.bill.per_million:,.2f}",
+    ]
+
+
+def short(images: int) -> str:
+    """500000 as 500k."""
+    for factor, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if images >= factor:
+            return f"{images / factor:.3g}{letter}"
+    return str(images)
+
+
+def _breaks(found: Sequence[Breaking]) -> Iterator[str]:
+    yield _BREAKS
+    rows = [
+        [
+            f"`{each.quota.key}`",
+            each.quota.title,
+            f"{each.quota.default or 0:,.0f} {each.quota.unit}",
+            short(each.images_per_day),
+            ("raise it; " if each.quota.adjustable else "cannot be raised: ") + each.quota.beyond,
+            str(each.quota.source),
+        ]
+        for each in found
+    ]
+    yield from _table(["name", "quota", "default", "breaks at", "what changes then", "source"], rows)
+    yield ""
+    yield f"`{quotas.ENDPOINT_INSTANCES.key}`: {quotas.ENDPOINT_INSTANCES.beyond}.\n"
+
+
+def _bill(usual: Rung) -> Iterator[str]:
+    yield f"## A month of {short(usual.workload.images_per_day)} images a day\n"
+    rows = [[each.component, f"${each.usd:,.2f}", each.counted] for each in usual.bill.items]
+    rows.append(["**total**", f"**${usual.bill.total:,.2f}**", f"${usual.bill.per_million:,.2f} per million"])
+    yield from _table(["component", "a month", "counted"], rows)
+    dates = sorted({f"{each.source.on:%Y-%m-%d}" for each in all_prices().values()})
+    yield ""
+    yield (
+        f"Prices: `planning/prices.py`, {REGION}, {', '.join(dates)}, without free tiers and discounts. "
+        "Not in it: training (`training.max_cost_usd` limits a run), data transfer out, support. What is "
+        "fixed, whatever comes: the endpoint, the network's interfaces (`network.vpc`), the web ACL "
+        "(`safeguards.web_acl`).\n"
+    )
+
+
+def _figures() -> Iterator[str]:
+    yield "## What all this rests on\n"
+    found = [each for each in vars(measured).values() if isinstance(each, Figure)]
+    rows = [
+        [each.name, f"{each.value:g} {each.unit}", each.kind, f"{each.where} ({each.on:%Y-%m-%d})"]
+        for each in found
+    ]
+    yield from _table(["figure", "value", "", "where"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in (head, ["---"] * len(head), *rows):
+        yield "| " + " | ".join(each.replace("|", "/") for each in row) + " |"
+
+
+def main() -> int:
+    """Write the page; `--keep` keeps the simulation's figures that it has."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, required=True)
+    parser.add_argument("--keep", action="store_true", help="keep the simulation's figures")
+    arguments = parser.parse_args()
+    target: Path = arguments.write
+    simulated = kept(target.read_text()) if arguments.keep else simulation()
+    target.write_text(page(simulated))
+    print(f"{target}: written")
+    return 0
+
+
+def kept(text: str) -> str:
+    """The part of a page that the simulation wrote."""
+    start = text.index(SIMULATED[0].partition("{")[0])
+    return text[start : text.index(SIMULATED[1]) + len(SIMULATED[1])] + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

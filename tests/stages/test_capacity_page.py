@@ -1,0 +1,56 @@
+"""docs/capacity.md is what planning and settings say, and its simulations are those of this code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from planning.ladder import fingerprint
+from stages import capacity_page
+from stages.capacity_page import WRITE, kept, page, simulation
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
+
+
+def test_the_page_is_current() -> None:
+    text = PAGE.read_text()
+
+    assert page(kept(text)) == text, f"write it anew: {WRITE} --keep"
+
+
+def test_the_simulations_on_the_page_are_those_of_this_code() -> None:
+    assert f"<!-- simulated: {fingerprint()} -->" in PAGE.read_text(), f"simulate anew: {WRITE}"
+
+
+@pytest.mark.slow
+def test_simulating_again_gives_the_same_figures() -> None:
+    assert simulation() == kept(PAGE.read_text()) + "\n"
+
+
+def test_every_rung_held_its_goals_and_no_half_did() -> None:
+    simulated = kept(PAGE.read_text())
+    rows = [line for line in simulated.splitlines() if line.startswith("| ") and "%" in line]
+    held = [line for line in rows if line.endswith("| held |")]
+
+    # The five rungs, and the plan itself above its halves.
+    assert [line.split(" | ")[0] for line in held] == [
+        "| 500k",
+        "| 5M",
+        "| 50M",
+        "| 500M",
+        "| 1B",
+        "| nothing",
+    ]
+    assert len(rows) - len(held) == 7
+
+
+def test_the_command_keeps_the_simulations_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "capacity.md"
+    copy.write_text(PAGE.read_text())
+    monkeypatch.setattr("sys.argv", ["capacity_page", "--keep", "--write", str(copy)])
+
+    assert capacity_page.main() == 0
+    assert copy.read_text() == PAGE.read_text()
