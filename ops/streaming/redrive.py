@@ -27,7 +27,7 @@ _FINAL = ("DONE", "REJECTED", "FAILED")
 class Redriven:
     """What became of the queue.
 
-    `answered` counts records between those that were given up: of other lanes, or put back by a message before.
+    `answered` counts records between those given up: of other lanes, or put back by a message before.
     `lost` are predictions that wait in the table and whose records have expired in the stream;
     `missing` counts the records that have expired, whether or not their ids are known.
     """
