@@ -27,6 +27,7 @@ _FINAL = ("DONE", "REJECTED", "FAILED")
 class Redriven:
     """What became of the queue.
 
+    `answered` counts records between those given up: of other lanes, or put back by a message before.
     `lost` are predictions that wait in the table and whose records have expired in the stream;
     `missing` counts the records that have expired, whether or not their ids are known.
     """
@@ -55,17 +56,23 @@ class BurstPath:
         self.table = home.output("ResultsTableName")
         self.sqs, self.kinesis = home.client("sqs"), home.client("kinesis")
         self._dynamodb = home.client("dynamodb")
+        # Shard and sequence number of what was put back: the ranges of two lanes of a shard overlap.
+        self._put: set[tuple[str, str]] = set()
 
-    def unanswered(self, records: Sequence[Record]) -> list[Record]:
-        """Those that have no result yet; one that does not say what it is about counts as such."""
+    def unanswered(self, shard: str, records: Sequence[Record]) -> list[Record]:
+        """Those that have no result yet; one that does not say what it is about counts as such.
+
+        What another message has put back already is left out.
+        """
+        records = [each for each in records if (shard, each.sequence_number) not in self._put]
         ids = list(dict.fromkeys(record.id for record in records if record.id))
         final: set[str] = set()
         for first in range(0, len(ids), _FIND_AT_ONCE):
             final |= self._final(ids[first : first + _FIND_AT_ONCE])
         return [record for record in records if record.id not in final]
 
-    def put(self, records: Sequence[Record]) -> None:
-        """Put records into the stream. Raises OperatorFault when it goes on refusing some."""
+    def put(self, shard: str, records: Sequence[Record]) -> None:
+        """Put records of a shard into the stream. Raises OperatorFault when it goes on refusing some."""
         for first in range(0, len(records), _PUT_AT_ONCE):
             rest = list(records[first : first + _PUT_AT_ONCE])
             for attempt in range(_TRIES):
@@ -84,6 +91,7 @@ class BurstPath:
                     f"{self._home}: the stream refuses {len(rest)} records; they stay in the queue: "
                     "try again later"
                 )
+        self._put |= {(shard, each.sequence_number) for each in records}
 
     def waiting_since(self, since: str, until: str) -> list[str]:
         """Predictions that were handed in within these times and wait still."""
@@ -139,8 +147,8 @@ def redrive(home: Home) -> Redriven:
 def _one(path: BurstPath, failure: Failure, done: Redriven) -> bool:
     """Deal with one message; False when some of its records are no longer there, and it must be kept."""
     found = records_of(path.kinesis, path.stream, failure)
-    failed = path.unanswered(found)
-    path.put(failed)
+    failed = path.unanswered(failure.shard, found)
+    path.put(failure.shard, failed)
     done.put_back += [each.id for each in failed]
     done.answered += len(found) - len(failed)
     # Records expire from the oldest on; between those of one batch lie those of others of the shard.
@@ -148,7 +156,7 @@ def _one(path: BurstPath, failure: Failure, done: Redriven) -> bool:
     missing = max(1, failure.count - len(found)) if expired else 0
     say(
         f"{failure.shard}: {failure.count} records were given up ({failure.condition}); "
-        f"{len(failed)} put back, {len(found) - len(failed)} had a result, {missing} have expired"
+        f"{len(failed)} put back, {len(found) - len(failed)} answered or put back before, {missing} expired"
     )
     if missing:
         done.missing += missing
@@ -164,7 +172,7 @@ def summary(done: Redriven) -> Iterator[str]:
     """The result for people."""
     yield (
         f"{done.messages} messages: {len(done.put_back)} records put back, "
-        f"{done.answered} had a result already"
+        f"{done.answered} beside them had a result, or were put back before"
     )
     if done.missing:
         yield (

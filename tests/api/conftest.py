@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker("api")
+
+
+@contextmanager
+def reached(platform: platforms.Platform) -> Iterator[None]:
+    """This process reaches the API under AWS's own address."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in platform.caller().items():
+            if name.startswith(_REACHED_BY):
+                patch.setenv(name, value)
+        yield
 
 
 @dataclass
@@ -48,22 +59,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if not SERVER_PYTHON.exists():
         pytest.skip("build/envs/twin is missing: run make setup")
     folder = tmp_path_factory.mktemp("api")
-    with platforms.deployed(folder) as platform, pytest.MonkeyPatch.context() as patch:
-        for name, value in platform.caller().items():
-            if name.startswith(_REACHED_BY):
-                patch.setenv(name, value)
+    with platforms.deployed(folder) as platform, reached(platform):
         run = start.with_folder(platform.home, sample_data(folder / "dataset"), start.Wish())
         told = outcome.watch(platform.home, run)
         assert told["status"] == "SUCCEEDED", told
-        yield World(platform, _output(platform, "ApiUrl"))
+        yield World(platform, platforms.outputs(platform, "inference")["ApiUrl"])
 
 
 @pytest.fixture(scope="session")
 def owner(world: World) -> Caller:
     """Calls as the account itself, which may everything."""
     return world.caller(Credentials(DEV, "test"))
-
-
-def _output(platform: platforms.Platform, name: str) -> str:
-    stack = platform.client("cloudformation").describe_stacks(StackName="vision-dev-inference")["Stacks"][0]
-    return next(each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == name)

@@ -144,17 +144,3 @@ def test_gateway_may_call_each_function_for_its_own_operations_alone(assembly: A
 def _function(uri: dict[str, Any]) -> Any:
     (found,) = [part for part in uri["Fn::Join"][1] if isinstance(part, dict) and "Fn::GetAtt" in part]
     return found
-
-
-def test_smoke_tests_may_call_the_smoke_operations_alone(assembly: Assembly) -> None:
-    granted = {
-        resource.partition(f"/{STAGE}/")[2]
-        for statement in assembly.statements(role="Smoke", stack="vision-dev-inference")
-        if "execute-api:Invoke" in statement.actions
-        for resource in statement.resources
-    }
-    assert granted == {
-        "POST/v1/smoke/predictions",
-        "POST/v1/smoke/predictions:submit",
-        "GET/v1/smoke/predictions/*",
-    }

@@ -88,6 +88,13 @@ def deployed(folder: Path, **changes: dict[str, Any]) -> Generator[Platform]:
         twin.stop()
 
 
+def outputs(platform: Platform, stack: str) -> dict[str, str]:
+    """The outputs of one of the environment's stacks (`inference`), by their names."""
+    name = f"{platform.home.prefix}-{stack}"
+    found = platform.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+
+
 def _settings(changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     settings = json.loads((ROOT / "tests" / "platform.json").read_text())
     settings["environments"] = [{"name": "dev", "account": DEV, "region": REGION}]

@@ -166,6 +166,7 @@ def test_what_was_given_up_is_redriven_and_answered(burst: Burst) -> None:
     whole(tally)
     assert lost.lost > 0, "nothing had been given up"
     assert done.clean
+    assert len(done.put_back) == len(set(done.put_back)) == lost.lost
     assert burst.given_up() == 0
     assert redrive(burst.home).messages == 0
 

@@ -50,6 +50,15 @@ def test_records_without_a_result_are_put_back_and_those_between_are_not(
     assert path.ids().count(before["id"]) == path.ids().count(after["id"]) == 1
 
 
+def test_record_in_the_ranges_of_two_messages_is_put_back_once(
+    path: BurstWorld, command: Callable[..., Any]
+) -> None:
+    made = path.put(6)
+    path.give_up(made[0]["at"], made[4]["at"], 3)
+    path.give_up(made[1]["at"], made[5]["at"], 3)
+    assert sorted(redriven(command)["put_back"]) == sorted(each["id"] for each in made)
+
+
 def test_second_time_there_is_nothing_to_do(path: BurstWorld, command: Callable[..., Any]) -> None:
     made = path.put(3)
     path.give_up(made[0]["at"], made[2]["at"], 3)
@@ -123,7 +132,7 @@ def test_stream_that_refuses_for_good_leaves_the_message(
 ) -> None:
     from ops.streaming import redrive
 
-    def refuses(self: Any, records: list[Any]) -> None:
+    def refuses(self: Any, shard: str, records: list[Any]) -> None:
         raise redrive.OperatorFault("the stream refuses 1 records")
 
     (made,) = path.put(1)
