@@ -242,6 +242,8 @@ def archive(**files: bytes) -> bytes:
         (archive(**{"model.onnx": b"\xff\xff\xff"}), "is no ONNX file"),
         (archive(**{"model.onnx": b""}), "has no Gemm, MatMul, Conv with weights"),
     ],
+    # Archives hold the time at which they were made, which must not get into the names of tests.
+    ids=["no archive", "no model", "no ONNX", "no weights"],
 )
 def test_what_cannot_be_spoiled_is_said(data: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(CannotSpoil, match=words):
