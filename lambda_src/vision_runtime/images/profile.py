@@ -8,8 +8,8 @@ _TAG_COUNT_PLACE, _TAG_BYTES = 128, 12
 # More are an error to the colour engine.
 _MOST_TAGS = 100
 # Tables of any number of processing elements (ICC.1:2022, 10.16), all of which are applied to every colour: a
-# profile of a kilobyte, unpacked, can name a hundred thousand. Those that photos carry have tables of four steps
-# as well, which are used instead.
+# profile of a kilobyte can, unpacked, name a hundred thousand. Those that photos carry have tables of four
+# steps as well, which are used instead.
 _ENDLESS = (b"D2B", b"B2D")
 _UNKNOWN = b"none"
 
