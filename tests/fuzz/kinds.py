@@ -8,17 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """A file, what it is, and the outcomes that are right; `heavy` ones take a while even when all is well."""
+    """A file, what it is, and the outcomes that are right."""
 
     name: str
     expected: frozenset[str]
     data: bytes
-    heavy: bool = False
 
 
-def kind(name: str, expected: str, data: bytes, *, heavy: bool = False) -> Kind:
+def kind(name: str, expected: str, data: bytes) -> Kind:
     """`expected` names outcomes, separated by spaces."""
-    return Kind(name, frozenset(expected.split()), data, heavy)
+    return Kind(name, frozenset(expected.split()), data)
 
 
 def truncations(name: str, data: bytes, parts: int = 12) -> list[Kind]:

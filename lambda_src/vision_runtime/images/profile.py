@@ -23,6 +23,6 @@ def harmless(profile: bytes) -> bytes:
     made = bytearray(profile)
     for number in range(min(count, _MOST_TAGS)):
         place = _TAG_COUNT_PLACE + 4 + _TAG_BYTES * number
-        if made[place : place + 3] in _ENDLESS:
+        if made[place : place + 3].startswith(_ENDLESS):
             made[place : place + 4] = _UNKNOWN
     return bytes(made)
