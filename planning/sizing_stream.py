@@ -8,7 +8,6 @@ from datetime import date
 from planning import measured
 from planning.explained import Explained, Input, Source
 from planning.hardware import lambda_vcpus
-from planning.sizing_endpoint import UTILISATION
 from planning.workload import SECONDS_A_DAY, Workload
 
 _KINESIS = Source(
@@ -21,6 +20,8 @@ _LAMBDA = Source(
 RECORDS_PER_SHARD = Input(name="records of a shard", value=1000, unit="records/s", source=_KINESIS)
 CONSUMERS_PER_SHARD = Input(name="batches of a shard at once", value=10, unit="", source=_LAMBDA)
 ON_DEMAND_SHARDS = 4  # a new stream in on-demand mode takes 4 MB/s
+# Waiting is what a stream is for: its consumers may be busier than an endpoint that callers wait for.
+UTILISATION = 0.8
 # A claim check in JSON, with bucket, key and times.
 CLAIM_CHECK_KB = 0.5
 # One invocation of the endpoint answers a batch; longer ones would hold up callers who wait.
@@ -83,7 +84,7 @@ def consumers(workload: Workload, batch: int, memory_mb: int) -> Explained:
                 "planning/measured.py",
             ),
             Input(name="batch", value=batch, unit="records", source="streaming.batch_size"),
-            Input(name="utilisation", value=UTILISATION, unit="", source="planning/sizing_endpoint.py"),
+            Input(name="utilisation", value=UTILISATION, unit="", source="planning/sizing_stream.py"),
         ),
     )
 

@@ -49,8 +49,8 @@ class Scenario:
         return min(1.0, max(0.0, (now - self.quiet) / self.rise)) if self.rise else float(now >= self.quiet)
 
 
-# A peak that comes at once, and lasts: nothing has time to grow.
-STEP = Scenario(quiet=30, rise=0, peak=600)
+# A peak that comes at once, in its usual length: nothing has time to grow.
+STEP = Scenario(quiet=30, rise=0, peak=900)
 
 
 def as_the_workload_says(workload: Workload) -> Scenario:

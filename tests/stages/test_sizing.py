@@ -1,4 +1,4 @@
-"""What the workload decides: settings that nobody set follow from it, given ones win, quotas stop synthesis."""
+"""The workload decides what nobody set, what is given wins, and quotas that are exceeded stop synthesis."""
 
 from __future__ import annotations
 
@@ -83,12 +83,9 @@ def test_a_fleet_that_is_set_by_hand_scales_only_if_its_maximum_is_set() -> None
 
 
 def test_an_environment_may_have_less_work_than_the_platform() -> None:
-    settings = parse_settings(
-        platform(workload=LARGE, environments=[
-            {"name": "dev", "account": "222222222222", "region": "us-east-1", "workload": {"images_per_day": 1000}},
-            {"name": "prod", "account": "444444444444", "region": "us-east-1"},
-        ])
-    )  # fmt: skip
+    place = {"account": "222222222222", "region": "us-east-1"}
+    quiet = {"name": "dev", "workload": {"images_per_day": 1000}, **place}
+    settings = parse_settings(platform(workload=LARGE, environments=[quiet, {"name": "prod", **place}]))
     dev, prod = settings.environments
 
     assert (dev.workload.images_per_day, prod.workload.images_per_day) == (1000, 5_000_000)
@@ -199,7 +196,5 @@ def test_a_smoke_test_is_told_the_prices_of_its_machines() -> None:
     assert float(found["TRAINING_USD_AN_HOUR"]) == hourly_usd("ml.c7i.xlarge")
     assert float(found["HOSTING_USD_AN_HOUR"]) == hourly_usd("ml.c7i.large")
     assert float(found["REQUEST_USD"]) == pytest.approx(request_usd(), rel=0.001)
-    with pytest.raises(
-        SettingsError, match=r"environments\.dev\.hosting\.instance_type: what ml\.c9z\.large costs"
-    ):
+    with pytest.raises(SettingsError, match=r"dev\.hosting\.instance_type: what ml\.c9z\.large costs"):
         smoke_prices(environment(hosting={"instance_type": "ml.c9z.large"}))
