@@ -14,9 +14,9 @@ from aws_lambda_powertools.metrics import MetricResolution, MetricUnit
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from config import Config, Line
-from endpoint import CLIENT, Prediction, ask
 from request import ImageRequest, read_request
 
+from vision_runtime.asking import CLIENT, Prediction, ask
 from vision_runtime.images import ImageFault, ImageRejected, to_model_input
 from vision_runtime.lineage import PredictionRecord, record_prediction
 from vision_runtime.problem import Problem
