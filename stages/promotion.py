@@ -23,7 +23,7 @@ from vision_platform.model_lines import CHAMPION, ModelLines
 from vision_platform.network import Placement
 from vision_platform.package_sharing import ModelReader, ModelSource, share_models
 from vision_platform.permissions import PlatformRole
-from vision_platform.promotion_requests import HostingPlan, Rollout
+from vision_platform.promotion_plan import HostingPlan, Rollout, Serverless
 from vision_platform.promotion_workflow import PromotionResources, PromotionWorkflow
 
 _BY_RUN = "Evaluations are keyed by run, which nobody knows at deployment; the prefix says which kind"
@@ -145,6 +145,13 @@ class PromotionStack(Stack):
             instances=settings.instance_count,
             most_instances=settings.max_instance_count,
             invocations_per_instance=settings.target_invocations_per_instance,
+            serverless=Serverless(
+                memory_mb=settings.serverless_memory_mb,
+                max_concurrency=settings.serverless_max_concurrency,
+                provisioned_concurrency=settings.serverless_provisioned_concurrency,
+            )
+            if settings.mode == "serverless"
+            else None,
             rollout=Rollout(
                 strategy=settings.strategy,
                 step_percent=settings.step_percent,

@@ -18,9 +18,9 @@ from stages.settings_fields import (
     Region,
     Zone,
 )
+from stages.settings_hosting import HostingSettings
 from stages.settings_models import (
     GateSettings,
-    HostingSettings,
     PreprocessingSettings,
     QualitySettings,
     TrainingSettings,

@@ -29,12 +29,14 @@ _FROM_ELSEWHERE = (
 def definition(parts: PromotionParts) -> dict[str, Any]:
     """The whole state machine."""
     patience = parts.hosting.rollout.patience_seconds
+    waits = 3 if parts.hosting.watched_by_sagemaker else 5
     return {
         "Comment": "Gives a line's endpoint a model package, watched by alarms, and records the outcome",
         "QueryLanguage": "JSONata",
         "StartAt": "Begin",
-        # It may wait for the line, for the endpoint to become free, and for its own deployment.
-        "TimeoutSeconds": 3 * patience + _SLACK_SECONDS,
+        # It may wait for the line, for the endpoint to become free, for its own deployment, and for the way
+        # back.
+        "TimeoutSeconds": waits * patience + _SLACK_SECONDS,
         "States": {
             **_request(parts),
             **registration(parts),
@@ -72,6 +74,8 @@ def _request(parts: PromotionParts) -> dict[str, State]:
                 "previous": {"config": "", "package": "", "deployment_id": ""},
                 "made": False,
                 "unscaled": False,
+                "replaced": "",
+                "ringing": "",
                 "left_behind": "",
                 **fresh_pauses(),
             },

@@ -32,7 +32,7 @@ _PREVIOUS = "{% $previous.package = '' ? null : $previous.package %}"
 
 def success(parts: PromotionParts) -> dict[str, State]:
     """From Serving on: the endpoint serves the new model."""
-    scales = parts.hosting.most_instances is not None
+    scales = parts.hosting.scales
     result = {
         "status": "Promoted",
         "line": "{% $line %}",
@@ -110,7 +110,7 @@ def success(parts: PromotionParts) -> dict[str, State]:
 
 def failure(parts: PromotionParts) -> dict[str, State]:
     """From Failing on: what was made for nothing goes, unless the endpoint has it."""
-    scales = parts.hosting.most_instances is not None
+    scales = parts.hosting.scales
     return {
         "Failing": choose(("$made", "ExamineEndpoint"), default="RecordFailure"),
         "ExamineEndpoint": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vision_platform import promotion_requests as requests
 from vision_platform.model_lines import CHAMPION
 from vision_platform.promotion_language import (
+    LATER,
     PromotionParts,
     choose,
     failed,
@@ -15,6 +16,7 @@ from vision_platform.promotion_language import (
     task,
     update_deployment,
 )
+from vision_platform.promotion_watch import watch
 from vision_platform.states_language import State, texts
 
 _BUSY = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'Deleting']"
@@ -24,13 +26,14 @@ _FOUND = (
     "$states.result.PendingDeploymentSummary.EndpointConfigName : '', "
     "'count': $exists($states.result.ProductionVariants[0].DesiredInstanceCount) ? "
     "$states.result.ProductionVariants[0].DesiredInstanceCount : 0, "
+    "'kind': $exists($states.result.ProductionVariants[0].CurrentServerlessConfig) ? 'serverless' : "
+    "'real-time', "
     "'why': $exists($states.result.FailureReason) ? $states.result.FailureReason : ''} %}"
 )
-_MISSING = {"status": "Missing", "config": "", "pending": "", "count": 0, "why": ""}
+_MISSING = {"status": "Missing", "config": "", "pending": "", "count": 0, "kind": "", "why": ""}
 MISSING = "$contains($failure.Cause, 'Could not find')"
 _EXISTS = "$contains($failure.Cause, 'already existing')"
-# Someone changes the endpoint without this workflow; or SageMaker asks for patience.
-_LATER = "$contains($failure.Cause, /in-progress|Rate exceeded|Throttl|Status Code: 5/)"
+_PREVIOUS_CONFIG = "$found.config != '' ? $found.config : $replaced"
 
 
 def describe(**more: object) -> State:
@@ -42,7 +45,8 @@ def describe(**more: object) -> State:
 
 def deployment(parts: PromotionParts) -> dict[str, State]:
     """From FindEndpoint to Serving, or to a named failure."""
-    return {**_look(parts), **_make(parts), **_deploy(parts), **_wait(parts)}
+    watching = {} if parts.hosting.watched_by_sagemaker else watch(parts)
+    return {**_look(parts), **_make(parts), **_deploy(parts), **_wait(parts), **watching}
 
 
 def _look(parts: PromotionParts) -> dict[str, State]:
@@ -62,6 +66,10 @@ def _look(parts: PromotionParts) -> dict[str, State]:
             ("$found.status = 'Failed'", "RemoveFailedEndpoint"),
             (f"$found.status in {_BUSY} and $waited >= {patience}", "EndpointBusy"),
             (f"$found.status in {_BUSY}", "WaitUntilFree"),
+            (
+                f"$found.status != 'Missing' and $found.kind != '{parts.hosting.kind}'",
+                "RemoveOtherKind",
+            ),
             default="CreateModel",
         ),
         "GoOnWaiting": {
@@ -77,6 +85,14 @@ def _look(parts: PromotionParts) -> dict[str, State]:
         # It never served anything, and SageMaker does not update it.
         "RemoveFailedEndpoint": sagemaker(
             "deleteEndpoint", {"EndpointName": "{% $endpoint %}"}, following="WaitUntilFree"
+        ),
+        # The settings have another hosting mode now, and SageMaker updates no endpoint to another kind. What
+        # it served goes with the clean-up after the promotion.
+        "RemoveOtherKind": sagemaker(
+            "deleteEndpoint",
+            {"EndpointName": "{% $endpoint %}"},
+            assign={"replaced": "{% $found.config %}"},
+            following="WaitUntilFree",
         ),
         "WaitUntilFree": pause("FindEndpoint"),
         "EndpointBusy": failed(
@@ -116,13 +132,13 @@ def _make(parts: PromotionParts) -> dict[str, State]:
             parts,
             texts(
                 endpoint_config_name="$name",
-                previous_config="$found.config",
+                previous_config=_PREVIOUS_CONFIG,
                 previous_model_package_arn="$champion.package",
                 previous_deployment_id="$champion.deployment_id",
             ),
             assign={
                 "previous": {
-                    "config": "{% $found.config %}",
+                    "config": f"{{% {_PREVIOUS_CONFIG} %}}",
                     "package": "{% $champion.package %}",
                     "deployment_id": "{% $champion.deployment_id %}",
                 },
@@ -183,7 +199,10 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
         "LookAtEndpoint": describe(following="EndpointReady"),
         "EndpointReady": choose(
             # After a rollback an endpoint is in service too, with its old configuration.
-            ("$found.status = 'InService' and $found.config = $name", "Serving"),
+            (
+                "$found.status = 'InService' and $found.config = $name",
+                "Serving" if parts.hosting.watched_by_sagemaker else "NewModelServes",
+            ),
             ("$found.status = 'InService'", "RolledBack"),
             (
                 "$found.status in ['Failed', 'OutOfService', 'UpdateRollbackFailed', 'Deleting']",
@@ -194,8 +213,8 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
         ),
         "RolledBack": failed(
             "RolledBack",
-            "'SageMaker took the new model back: ' & $endpoint & ' serves ' & $found.config & ' again. ' "
-            "& $found.why",
+            "($ringing = '' ? 'SageMaker' : 'This workflow') & ' took the new model back: ' & $endpoint & "
+            "' serves ' & $found.config & ' again. ' & ($ringing = '' ? $found.why : 'In ALARM: ' & $ringing)",
         ),
         "DeploymentFailed": failed(
             "DeploymentFailed",
@@ -211,4 +230,4 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
 
 def _later(parts: PromotionParts) -> str:
     """Whether what SageMaker refused is worth another look, and there is time left for one."""
-    return f"{_LATER} and $waited < {parts.hosting.rollout.patience_seconds}"
+    return f"{LATER} and $waited < {parts.hosting.rollout.patience_seconds}"

@@ -36,6 +36,11 @@ def current(variant: Variant) -> tuple[str, int]:
     """Return an endpoint's status and the variant's desired instances; raises `ServiceError`."""
     found = scaling.operations().DescribeEndpoint({"EndpointName": variant.endpoint})
     for each in found.get("ProductionVariants", []):
+        if each["VariantName"] == variant.name and "DesiredInstanceCount" not in each:
+            raise ServiceError(
+                "ValidationException",
+                f"Variant {variant.name} of endpoint {variant.endpoint} is serverless: it has no instances.",
+            )
         if each["VariantName"] == variant.name:
             return found["EndpointStatus"], each["DesiredInstanceCount"]
     raise ServiceError(

@@ -5,7 +5,7 @@ from typing import Any
 
 from twin import glue
 from twin.json_service import ServiceError, require_caller_may
-from twin.services.sagemaker import roles, rollout, scaling
+from twin.services.sagemaker import roles, rollout, scaling, serverless
 from twin.services.sagemaker.deploying import IN_PROGRESS, PLAN, Deployer
 from twin.services.sagemaker.listing import page
 from twin.services.sagemaker.models import RESOLVED, Models
@@ -31,6 +31,7 @@ class Endpoints:
         plan = self._plan(request["EndpointConfigName"])
         deployment = request.get("DeploymentConfig")
         if deployment:
+            serverless.require_deployable(plan, plan, deployment)
             rollout.read(deployment, counts(plan), counts(plan))
         endpoint = self._endpoints.add(
             request["EndpointName"],
@@ -58,7 +59,10 @@ class Endpoints:
                 left = [each["VariantPropertyType"] for each in request.get(_EXCLUDED, [])]
                 plan = retained(plan, endpoint["ProductionVariants"], left)
             deployment = _deployment(request, endpoint)
-            before = {v["VariantName"]: v["CurrentInstanceCount"] for v in endpoint["ProductionVariants"]}
+            serverless.require_deployable(endpoint[PLAN], plan, deployment)
+            before = {
+                v["VariantName"]: v.get("CurrentInstanceCount", 1) for v in endpoint["ProductionVariants"]
+            }
             planned = rollout.read(deployment or {}, before, counts(plan))
             _require_sight(planned.alarms, plan)
             pending = {
@@ -89,6 +93,10 @@ class Endpoints:
                     )
                 for member in ("Weight", "InstanceCount"):
                     value = wanted.get(f"Desired{member}")
+                    if value is not None and f"Current{member}" not in variant:
+                        raise ServiceError(
+                            "ValidationException", f'Variant "{wanted["VariantName"]}" is serverless.'
+                        )
                     if value is not None:
                         variant |= {f"Desired{member}": value, f"Current{member}": value}
             self._endpoints.change(
@@ -181,8 +189,7 @@ def _require_serving(endpoint: Record) -> None:
 def _reweighted(entry: Record, variants: Mapping[str, Any]) -> Record:
     """Return a plan's entry that would come back, after a restart, with the weight and count of now."""
     now_is = variants[entry["Variant"]["VariantName"]]
-    kept = {
-        "InitialVariantWeight": now_is["CurrentWeight"],
-        "InitialInstanceCount": now_is["CurrentInstanceCount"],
-    }
+    kept = {"InitialVariantWeight": now_is["CurrentWeight"]}
+    if "CurrentInstanceCount" in now_is:
+        kept["InitialInstanceCount"] = now_is["CurrentInstanceCount"]
     return {**entry, "Variant": {**entry["Variant"], **kept}}

@@ -3,7 +3,7 @@
 import re
 
 from twin.json_service import ServiceError
-from twin.services.sagemaker import events, roles
+from twin.services.sagemaker import events, roles, serverless
 from twin.services.sagemaker.listing import page
 from twin.services.sagemaker.records import ENDPOINT_CONFIG, MODEL, Record, Records
 from twin.services.sagemaker.refusal import refuse, refuse_members, require_members
@@ -13,7 +13,6 @@ from twin.services.sagemaker.tags import Tags
 
 _S3_URI = re.compile(r"^(https|s3)://[^/]+/?(.*)$")
 _VARIANT_REFUSED = (
-    "ServerlessConfig",
     "ManagedInstanceScaling",
     "InstancePools",
     "CoreDumpConfig",
@@ -103,7 +102,7 @@ class Models:
         if len(set(names)) < len(names):
             raise ServiceError("ValidationException", "Production variant names must be unique.")
         for index, variant in enumerate(request["ProductionVariants"], start=1):
-            self._check_variant(variant, f"ProductionVariants.{index}")
+            self._check_variant(variant, f"ProductionVariants.{index}", len(names) - 1)
         config = self._configs.add(
             request["EndpointConfigName"], {k: v for k, v in request.items() if k != "Tags"}
         )
@@ -111,12 +110,15 @@ class Models:
         events.announce(ENDPOINT_CONFIG, config, self._tags)
         return config
 
-    def _check_variant(self, variant: Record, path: str) -> None:
+    def _check_variant(self, variant: Record, path: str, others: int) -> None:
         refuse_members(variant, _VARIANT_REFUSED, path)
         if "ModelName" not in variant:
             raise refuse(f"{path} without ModelName", "the local twin has no inference components")
-        require_members(variant, ["InstanceType", "InitialInstanceCount"], path)
-        self._models.get(variant["ModelName"])
+        model = self._models.get(variant["ModelName"])
+        if serverless.CONFIG in variant:
+            serverless.check(variant, model, others, path)
+        else:
+            require_members(variant, ["InstanceType", "InitialInstanceCount"], path)
 
     def DescribeEndpointConfig(self, request: Record) -> Record:
         """Return an endpoint configuration."""

@@ -13,6 +13,7 @@ from twin.services.sagemaker import invocation_metrics
 from twin.services.sagemaker.deploying import Deployer
 from twin.services.sagemaker.fleet import Answer, ModelUnreachableError, RetiredError, UndeliveredError
 from twin.services.sagemaker.records import Record
+from twin.services.sagemaker.serverless import Concurrency
 from twin.services.sagemaker.serving import Traffic
 
 _PATH = re.compile(r"^/endpoints/(?P<name>[^/]+)/(?P<operation>[a-z-]+)$")
@@ -33,6 +34,7 @@ class Runtime:
     def __init__(self, deployer: Deployer) -> None:
         """`deployer` knows which servers answer for a name."""
         self._deployer = deployer
+        self._concurrency = Concurrency()
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request below ``/endpoints/``."""
@@ -57,10 +59,13 @@ class Runtime:
             endpoint, traffic = self._serving(name)
             variants = traffic.variants(endpoint["ProductionVariants"])
             variant = _variant(name, variants, headers.get(_PREFIX + "target-variant"))
-            counts = invocation_metrics.of(name, variant["VariantName"], variant["CurrentInstanceCount"])
+            counts = invocation_metrics.of(
+                name, variant["VariantName"], variant.get("CurrentInstanceCount", 1)
+            )
             asked = time.perf_counter()
             try:
-                answer = self._ask(traffic, variant["VariantName"], headers, body)
+                with self._concurrency.one(endpoint, variant):
+                    answer = self._ask(traffic, variant["VariantName"], headers, body)
                 break
             except RetiredError:
                 continue  # a deployment went through just now: ask who answers since

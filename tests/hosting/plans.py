@@ -1,0 +1,21 @@
+"""The hosting plan of each mode, as tests need it without settings and stacks around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Settings of each mode, as a team writes them.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "real-time": {"instance_count": 2, "max_instance_count": 3},
+    "serverless": {"mode": "serverless", "strategy": "all_at_once", "serverless_max_concurrency": 4},
+}
+
+
+def of_mode(mode: str) -> dict[str, Any]:
+    """The part of the hosting plan that the mode is about."""
+    from vision_platform.promotion_plan import Serverless
+
+    if mode == "serverless":
+        size = Serverless(memory_mb=2048, max_concurrency=4, provisioned_concurrency=None)
+        return {"serverless": size, "most_instances": None}
+    return {"instances": 2, "most_instances": 3}

@@ -1,0 +1,87 @@
+"""Every hosting mode serves the same model with the same answers, and takes back one that is bad (R19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.constructs.promotions import Bench, Promotions, deployed_statements, ring
+from tests.constructs.sharing_app import synthesize_one
+from tests.hosting.conftest import CLASSES, Scans, TrainedModel
+from tests.hosting.plans import SETTINGS, of_mode
+from tests.twin.sagemaker.conftest import Place
+from tests.twin.stepfunctions.conftest import Machines
+
+pytestmark = pytest.mark.twin
+Register = Callable[[str, str], str]
+
+
+class Home:
+    """An environment of one hosting mode, as deployed."""
+
+    def __init__(self, mode: str, machines: Machines, bench: Bench, place: Place, folder: Path) -> None:
+        from dataclasses import replace
+
+        assembly = synthesize_one(folder, hosting=SETTINGS[mode])
+        own = replace(bench.with_table(f"lineage-{mode}"), statements=deployed_statements(assembly, place))
+        self.mode, self.place = mode, place
+        self.promotions = Promotions(machines, place, own, rollout={"bake_seconds": 12}, **of_mode(mode))
+
+    def ask(self, images: list[bytes]) -> list[Any]:
+        from vision_runtime.asking import ask_many
+
+        runtime = self.place.client("sagemaker-runtime")
+        return ask_many(runtime, self.promotions.endpoint, images, CLASSES)
+
+
+@pytest.fixture(scope="module", params=sorted(SETTINGS))
+def home(
+    request: pytest.FixtureRequest,
+    machines: Machines,
+    bench: Bench,
+    serving: Place,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Home:
+    return Home(request.param, machines, bench, serving, tmp_path_factory.mktemp("cdk.out"))
+
+
+def test_the_same_hundred_images_get_the_same_answers(
+    home: Home, package: Register, scans: Scans, model: TrainedModel
+) -> None:
+    first = package(home.promotions.endpoint, "run-a")
+
+    done = home.promotions.promote("run-a", first)
+
+    assert done.status == "SUCCEEDED", done
+    answers = [*home.ask(scans.pixels[:50]), *(home.ask([each])[0] for each in scans.pixels[50:])]
+    assert len(answers) == len(model.answers) == 100
+    for answer, expected in zip(answers, model.answers, strict=True):
+        assert (answer.label, answer.probabilities) == (expected["label"], expected["probabilities"])
+        assert (answer.model_version, answer.run, answer.dataset) == (first, "run-a", "digits#v1")
+    right = sum(answer.label == label for answer, label in zip(answers, scans.labels, strict=True))
+    assert right >= 90
+
+
+def test_a_model_that_an_alarm_rings_about_is_taken_back(home: Home, package: Register, scans: Scans) -> None:
+    here = home.promotions
+    before = here.champion["model_package_arn"]
+    execution = here.start("run-b", package(here.endpoint, "run-b"))
+    here.until_in(execution, "LookAtAlarms" if home.mode == "serverless" else "LookAtEndpoint")
+
+    ring(here.place, here.alarm)
+    done = here.ended(execution)
+
+    assert (done.status, done.error) == ("FAILED", "RolledBack"), done
+    assert "quality" in done.cause
+    assert home.ask(scans.pixels[:1])[0].model_version == before
+    assert here.made() == ["champion-run-a"]
+    assert here.champion["model_package_arn"] == before
+    assert here.deployment("run-b")["status"] == "ROLLED_BACK"
+    assert here.lock == {}
+    # The alarm still rings about the model that leaves: the way back does not listen to it.
+    back = here.promote("back-1", package(here.endpoint, "run-c"), reason="rollback")
+    assert back.status == "SUCCEEDED", back
+    assert here.made() == ["champion-back-1"]
