@@ -145,6 +145,7 @@ class PromotionStack(Stack):
             instances=settings.instance_count,
             most_instances=settings.max_instance_count,
             invocations_per_instance=settings.target_invocations_per_instance,
+            latency_target_ms=settings.target_latency_ms,
             serverless=Serverless(
                 memory_mb=settings.serverless_memory_mb,
                 max_concurrency=settings.serverless_max_concurrency,

@@ -18,6 +18,8 @@ class HostingSettings(Group):
     # More than `instance_count`: the endpoint scales between the two by invocations per instance and minute.
     max_instance_count: Annotated[int, Field(ge=1, le=500)] | None = None
     target_invocations_per_instance: Annotated[int, Field(ge=1)] = 600
+    # The endpoint scales by the model's mean latency (ms) too; a model that is slower at rest gains nothing.
+    target_latency_ms: Annotated[int, Field(ge=1, le=60_000)] | None = None
     # Mode serverless: memory of one environment, which sets its share of CPUs; how many answer at once; how
     # many of them are kept warm, and paid for, all the time.
     serverless_memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
@@ -47,6 +49,11 @@ class HostingSettings(Group):
             )
         if self.strategy != "all_at_once" and self.instance_count < 2:
             raise ValueError(f"strategy '{self.strategy}' needs an instance_count of at least 2")
+        if self.target_latency_ms is not None and self.max_instance_count is None:
+            raise ValueError(
+                f"target_latency_ms ({self.target_latency_ms}) needs max_instance_count: without it the "
+                "endpoint does not scale"
+            )
         if "serverless_provisioned_concurrency" in self.model_fields_set:
             raise ValueError(
                 f"serverless_provisioned_concurrency is of mode 'serverless', and mode is '{self.mode}': "
@@ -60,11 +67,12 @@ class HostingSettings(Group):
                 "only: give 'all_at_once' with mode 'serverless'; the promotion workflow watches the alarms "
                 "for bake_seconds, and takes the model back when one rings"
             )
-        if self.max_instance_count is not None:
-            raise ValueError(
-                "max_instance_count has no meaning with mode 'serverless', which scales by itself up to "
-                "serverless_max_concurrency: take it out"
-            )
+        for name in ("max_instance_count", "target_latency_ms"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} has no meaning with mode 'serverless', which scales by itself up to "
+                    "serverless_max_concurrency: take it out"
+                )
         warm, most = self.serverless_provisioned_concurrency, self.serverless_max_concurrency
         if warm is not None and warm > most:
             raise ValueError(

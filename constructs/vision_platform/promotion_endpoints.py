@@ -16,6 +16,7 @@ from vision_platform.promotion_language import (
     task,
     update_deployment,
 )
+from vision_platform.promotion_scaling import SCALABLE
 from vision_platform.promotion_watch import watch
 from vision_platform.states_language import State, texts
 
@@ -159,7 +160,7 @@ def _deploy(parts: PromotionParts) -> dict[str, State]:
         ),
         "StopScaling": task(
             "aws-sdk:applicationautoscaling:deregisterScalableTarget",
-            requests.SCALABLE,
+            SCALABLE,
             assign={"unscaled": True},
             catch_first=[
                 {
@@ -214,7 +215,8 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
         "RolledBack": failed(
             "RolledBack",
             "($ringing = '' ? 'SageMaker' : 'This workflow') & ' took the new model back: ' & $endpoint & "
-            "' serves ' & $found.config & ' again. ' & ($ringing = '' ? $found.why : 'In ALARM: ' & $ringing)",
+            "' serves ' & $found.config & ' again. ' & "
+            "($ringing = '' ? $found.why : 'In ALARM: ' & $ringing)",
         ),
         "DeploymentFailed": failed(
             "DeploymentFailed",

@@ -98,7 +98,8 @@ class Serverless:
 class HostingPlan:
     """Hardware and code of endpoints, how a new model takes over, and who they run as.
 
-    `most_instances` is None where the endpoint does not scale; `vpc_config` is SageMaker's VpcConfig.
+    `most_instances` is None where the endpoint does not scale; it does so by invocations, and by the model's
+    latency too where `latency_target_ms` is given. `vpc_config` is SageMaker's VpcConfig.
     With `serverless` there are no instances, and the instance fields say nothing.
     """
 
@@ -111,6 +112,7 @@ class HostingPlan:
     most_instances: int | None
     invocations_per_instance: int
     rollout: Rollout
+    latency_target_ms: int | None = None
     serverless: Serverless | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""What promotion asks of SageMaker and of Application Auto Scaling, in JSONata."""
+"""What promotion asks of SageMaker, in JSONata."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from vision_platform.model_lines import CHAMPION
 from vision_platform.promotion_plan import HostingPlan
 
 VARIANT = "primary"
-SCALABLE = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": "{% 'endpoint/' & $endpoint & '/variant/" + VARIANT + "' %}",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
-# Instances that come are at once of use; instances that go might be missed soon.
-_SCALE_OUT_COOLDOWN_SECONDS, _SCALE_IN_COOLDOWN_SECONDS = 60, 300
 
 
 def model(plan: HostingPlan) -> dict[str, Any]:
@@ -74,28 +67,6 @@ def update_endpoint(plan: HostingPlan) -> dict[str, Any]:
 def previous_endpoint() -> dict[str, Any]:
     """UpdateEndpoint back to the configuration that served before."""
     return {"EndpointName": "{% $endpoint %}", "EndpointConfigName": "{% $previous.config %}"}
-
-
-def scalable_target(plan: HostingPlan) -> dict[str, Any]:
-    """RegisterScalableTarget: between which counts the endpoint scales."""
-    return {**SCALABLE, "MinCapacity": plan.instances, "MaxCapacity": plan.most_instances}
-
-
-def scaling_policy(plan: HostingPlan) -> dict[str, Any]:
-    """PutScalingPolicy: hold invocations per instance and minute at the target."""
-    return {
-        **SCALABLE,
-        "PolicyName": "{% $endpoint & '-invocations' %}",
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": {
-            "TargetValue": plan.invocations_per_instance,
-            "PredefinedMetricSpecification": {
-                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
-            },
-            "ScaleOutCooldown": _SCALE_OUT_COOLDOWN_SECONDS,
-            "ScaleInCooldown": _SCALE_IN_COOLDOWN_SECONDS,
-        },
-    }
 
 
 def _network(plan: HostingPlan) -> dict[str, Any]:

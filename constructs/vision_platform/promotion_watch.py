@@ -1,4 +1,4 @@
-"""The watch over a new model as states, where SageMaker's deployment guardrails keep none: alarms, or back."""
+"""The watch over a new model as states, where SageMaker's guardrails keep none: quiet alarms, or back."""
 
 from __future__ import annotations
 

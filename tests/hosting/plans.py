@@ -6,7 +6,7 @@ from typing import Any
 
 # Settings of each mode, as a team writes them.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "real-time": {"instance_count": 2, "max_instance_count": 3},
+    "real-time": {"instance_count": 2, "max_instance_count": 3, "target_latency_ms": 200},
     "serverless": {"mode": "serverless", "strategy": "all_at_once", "serverless_max_concurrency": 4},
 }
 
@@ -18,4 +18,4 @@ def of_mode(mode: str) -> dict[str, Any]:
     if mode == "serverless":
         size = Serverless(memory_mb=2048, max_concurrency=4, provisioned_concurrency=None)
         return {"serverless": size, "most_instances": None}
-    return {"instances": 2, "most_instances": 3}
+    return {"instances": 2, "most_instances": 3, "latency_target_ms": 200}

@@ -122,6 +122,10 @@ WRONG = {
         {"hosting": {"mode": "serverless", "strategy": "all_at_once", "max_instance_count": 4}},
         "max_instance_count has no meaning with mode 'serverless'",
     ),
+    "latency target of an endpoint that does not scale": (
+        {"hosting": {"target_latency_ms": 100}},
+        "target_latency_ms (100) needs max_instance_count",
+    ),
     "more kept warm than may answer": (
         {
             "hosting": {
