@@ -61,6 +61,11 @@ class ApplicationAutoScaling(JsonService):
             raise ServiceError(
                 "ValidationException", "Maximum capacity cannot be less than minimum capacity."
             )
+        if not limits["MinCapacity"] and not capacity.may_be_none(variant):
+            raise ServiceError(
+                "ValidationException",
+                f"Minimum capacity cannot be 0: endpoint {variant.endpoint} answers at once.",
+            )
         here = glue.current_scope()
         target: Record = {
             "ServiceNamespace": _NAMESPACE,

@@ -5,7 +5,7 @@ from typing import Any
 
 from twin import glue
 from twin.json_service import ServiceError, require_caller_may
-from twin.services.sagemaker import roles, rollout, scaling, serverless
+from twin.services.sagemaker import async_config, roles, rollout, scaling, serverless
 from twin.services.sagemaker.deploying import IN_PROGRESS, PLAN, Deployer
 from twin.services.sagemaker.listing import page
 from twin.services.sagemaker.models import RESOLVED, Models
@@ -59,6 +59,7 @@ class Endpoints:
                 left = [each["VariantPropertyType"] for each in request.get(_EXCLUDED, [])]
                 plan = retained(plan, endpoint["ProductionVariants"], left)
             deployment = _deployment(request, endpoint)
+            async_config.require_same_kind(endpoint[PLAN], plan)
             serverless.require_deployable(endpoint[PLAN], plan, deployment)
             before = {
                 v["VariantName"]: v.get("CurrentInstanceCount", 1) for v in endpoint["ProductionVariants"]
@@ -132,7 +133,9 @@ class Endpoints:
     def _plan(self, config_name: str) -> list[Record]:
         """Return what a configuration means now: variants with their models' roles and containers."""
         plan: list[Record] = []
-        for variant in self._configs.get(config_name)["ProductionVariants"]:
+        config = self._configs.get(config_name)
+        asynchronous = {name: config[name] for name in (async_config.CONFIG,) if name in config}
+        for variant in config["ProductionVariants"]:
             model = self._models.get(variant["ModelName"])
             container = model.get("PrimaryContainer") or model["Containers"][0]
             plan.append(
@@ -140,6 +143,7 @@ class Endpoints:
                     "Variant": variant,
                     "RoleArn": model["ExecutionRoleArn"],
                     "Container": model.get(RESOLVED) or self._resolver.resolve(container),
+                    **asynchronous,
                 }
             )
         return plan

@@ -177,14 +177,16 @@ class ModelServer:
                 self._log([str(fault)])
             attempt = 0 if self._becomes_healthy(_STARTUP_TIMEOUT_SECONDS) else attempt + 1
 
-    def invoke(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    def invoke(
+        self, headers: Mapping[str, str], body: bytes, *, timeout: float = INVOCATION_TIMEOUT_SECONDS
+    ) -> Answer:
         """Hand one request to the model; raises `ModelUnreachableError`, or `RetiredError` unsent."""
         with self._idle:
             if self._draining:
                 raise RetiredError
             self._in_flight += 1
         try:
-            return self._ask("POST", "/invocations", headers, body, INVOCATION_TIMEOUT_SECONDS)
+            return self._ask("POST", "/invocations", headers, body, timeout)
         finally:
             with self._idle:
                 self._in_flight -= 1
@@ -228,8 +230,8 @@ class ModelServer:
 
     def kill(self) -> None:
         """End the process at once and delete its folder."""
-        self._retired = True
-        if self._container is not None and self._container.process is not None:
+        ended, self._retired = self._retired, True
+        if not ended and self._container is not None and self._container.process is not None:
             processes.end(self._container.process)
             self._container.remove()
             with contextlib.suppress(OSError):  # another variant's server is still in it
@@ -242,6 +244,7 @@ class Fleet:
     def __init__(self, servers: Iterable[ModelServer]) -> None:
         """`servers` are not started yet."""
         self._servers = {server.variant: server for server in servers}
+        self.retired = False
 
     def start(self) -> None:
         """Start every variant; raises `StartError` for the first that fails, and ends the others."""
@@ -270,6 +273,7 @@ class Fleet:
 
     def retire(self) -> None:
         """End every server once it has answered what it was asked."""
+        self.retired = True
         for server in self._servers.values():
             server.refuse()
         for server in self._servers.values():

@@ -3,7 +3,7 @@
 import re
 
 from twin.json_service import ServiceError
-from twin.services.sagemaker import events, roles, serverless
+from twin.services.sagemaker import async_config, events, roles, serverless
 from twin.services.sagemaker.listing import page
 from twin.services.sagemaker.records import ENDPOINT_CONFIG, MODEL, Record, Records
 from twin.services.sagemaker.refusal import refuse, refuse_members, require_members
@@ -20,7 +20,7 @@ _VARIANT_REFUSED = (
 )
 # In the record of a model, beside what DescribeModel shows: its container, with what its package says.
 RESOLVED = "_Container"
-_CONFIG_REFUSED = ("AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
+_CONFIG_REFUSED = ("DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
 
 
 class Models:
@@ -98,6 +98,7 @@ class Models:
         """Declare what an endpoint serves; every model must be there."""
         self._configs.require_free(request["EndpointConfigName"])
         refuse_members(request, _CONFIG_REFUSED)
+        async_config.check(request)
         names = [variant["VariantName"] for variant in request["ProductionVariants"]]
         if len(set(names)) < len(names):
             raise ServiceError("ValidationException", "Production variant names must be unique.")

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 
 from twin import glue
 from twin.json_service import NotImplementedInTwin, Response, ServiceError
-from twin.services.sagemaker import invocation_metrics
+from twin.services.sagemaker import async_config, invocation_metrics
+from twin.services.sagemaker.asynchronous import Asynchronous
 from twin.services.sagemaker.deploying import Deployer
 from twin.services.sagemaker.fleet import Answer, ModelUnreachableError, RetiredError, UndeliveredError
 from twin.services.sagemaker.records import Record
@@ -31,18 +32,21 @@ _REFUSED_HEADERS = {
 class Runtime:
     """The data plane of SageMaker."""
 
-    def __init__(self, deployer: Deployer) -> None:
-        """`deployer` knows which servers answer for a name."""
-        self._deployer = deployer
+    def __init__(self, deployer: Deployer, asynchronous: Asynchronous) -> None:
+        """`deployer` knows which servers answer for a name; `asynchronous` has the queues of some."""
+        self._deployer, self.asynchronous = deployer, asynchronous
         self._concurrency = Concurrency()
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request below ``/endpoints/``."""
         try:
             found = _PATH.match(path)
-            if found is None or found["operation"] != "invocations":
+            if found is None or found["operation"] not in ("invocations", "async-invocations"):
                 raise NotImplementedInTwin(f"sagemaker-runtime:{found['operation'] if found else path}")
-            return self._invoke(unquote(found["name"]), headers, body)
+            name = unquote(found["name"])
+            if found["operation"] == "async-invocations":
+                return self.asynchronous.accept(self._serving(name)[0], headers)
+            return self._invoke(name, headers, body)
         except ServiceError as fault:
             return _error(fault.status, fault.code, {"Message": fault.message})
 
@@ -57,6 +61,10 @@ class Runtime:
                 raise NotImplementedInTwin(f"sagemaker-runtime:InvokeEndpoint with {feature}")
         while True:
             endpoint, traffic = self._serving(name)
+            if async_config.CONFIG in endpoint:
+                raise ServiceError(
+                    "ValidationError", f"Endpoint {name} is asynchronous: use InvokeEndpointAsync."
+                )
             variants = traffic.variants(endpoint["ProductionVariants"])
             variant = _variant(name, variants, headers.get(_PREFIX + "target-variant"))
             counts = invocation_metrics.of(

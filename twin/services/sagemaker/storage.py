@@ -116,6 +116,19 @@ class Storage:
             raise StorageError(f"Data upload failed:{uri}: {_words(fault)}") from fault
         return True
 
+    def read(self, uri: str) -> bytes:
+        """Return an object. Raises `StorageError`."""
+        return self._read(*_split(uri))
+
+    def write(self, uri: str, body: bytes, content_type: str, kms_key: str | None) -> None:
+        """Write an object. Raises `StorageError`."""
+        bucket, key = _split(uri)
+        extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+        try:
+            self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, **extra)
+        except (ClientError, BotoCoreError) as fault:
+            raise StorageError(f"Data upload failed:{uri}: {_words(fault)}") from fault
+
     def _keys(self, uri: str, bucket: str, prefix: str) -> Iterator[str]:
         try:
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
