@@ -11,6 +11,8 @@ from constructs import Construct
 from stages.inference import InferenceStack
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings
+from stages.streaming import StreamingStack
+from stages.streaming_objectives import stream_objectives
 from stages.training import TrainingStack
 from vision_platform.announcements import ModelAnnouncements
 from vision_platform.encryption import PlatformKey
@@ -34,6 +36,7 @@ class MonitoringStack(Stack):
         bus: PlatformBus,
         promotion: PromotionStack,
         training: TrainingStack,
+        streaming: StreamingStack,
         inference: InferenceStack,
         **kwargs: Any,
     ) -> None:
@@ -51,7 +54,11 @@ class MonitoringStack(Stack):
             environment=environment.name,
             runbook_url=goals.runbook_url,
         )
-        functions = {"predict": inference.predict, "gate": promotion.gate} | training.functions
+        functions = {
+            "predict": inference.predict,
+            "consume": streaming.consume,
+            "gate": promotion.gate,
+        } | training.functions
         guards = guardrails(
             lines,
             low_confidence=quality.low_confidence,
@@ -60,8 +67,12 @@ class MonitoringStack(Stack):
             latency_ms=quality.latency_ms,
             period_seconds=quality.period_seconds,
         )
+        stream_goals = stream_objectives(
+            streaming.stream, streaming.consume, environment.streaming, period=period
+        )
         objectives = [
             *guards,
+            *stream_goals,
             Objective(
                 name="api-5xx",
                 # The average of a count of ones and zeros is the share of failed requests.
@@ -146,6 +157,7 @@ class MonitoringStack(Stack):
                 ("Requests", [api.metric_count(), api.metric_client_error(), api.metric_server_error()]),
                 ("Latency", [api.metric_latency(statistic=each) for each in ("p50", "p95", "p99")]),
                 ("Training", [machine.metric_succeeded(), machine.metric_failed()]),
+                ("Burst path", [each.metric for each in stream_goals]),
                 ("Promotion", [promotions.metric_succeeded(), promotions.metric_failed()]),
                 *[
                     (f"The champion's {each.name.removeprefix('champion-')}", [each.metric])

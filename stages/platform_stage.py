@@ -1,4 +1,4 @@
-"""One environment of the platform: its six stacks, in the order in which they depend on each other."""
+"""One environment of the platform: its seven stacks, in the order in which they depend on each other."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from stages.model_exchange import reader_prefix, readers_of, regional_label, sou
 from stages.monitoring import MonitoringStack
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings, PlaceSettings
+from stages.streaming import StreamingStack
 from stages.training import TrainingStack
 from vision_platform.model_lines import SMOKE, ModelLines
 from vision_platform.smoke_access import smoke_role_name
@@ -128,6 +129,18 @@ class PlatformStage(Stage):
             owns_account=owns_account,
             **named("training"),
         )
+        streaming = StreamingStack(
+            self,
+            "Streaming",
+            project_root=project_root,
+            environment=environment,
+            lines=lines,
+            key=foundation.key,
+            identities=foundation.identities,
+            placement=foundation.placement,
+            data=data,
+            **named("streaming"),
+        )
         inference = InferenceStack(
             self,
             "Inference",
@@ -140,6 +153,7 @@ class PlatformStage(Stage):
             data=data,
             promotion=promotion,
             training=training,
+            streaming=streaming,
             **named("inference"),
         )
         MonitoringStack(
@@ -151,6 +165,7 @@ class PlatformStage(Stage):
             bus=foundation.bus,
             promotion=promotion,
             training=training,
+            streaming=streaming,
             inference=inference,
             **named("monitoring"),
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from stages.settings_api import ApiSettings
 from stages.settings_delivery import DeliverySettings, SmokeSettings, SourceSettings
 from stages.settings_fields import (
     AccountId,
@@ -26,29 +27,16 @@ from stages.settings_models import (
     TrainingSettings,
     TuningSettings,
 )
+from stages.settings_streaming import StreamingSettings
 
 # Stages of the pipeline itself; and `delivery`, whose names the pipeline's own stacks and keys bear.
 _RESERVED = ("source", "build", "updatepipeline", "assets", "review", "confirm", "delivery")
-# A stage of CodePipeline holds 50 actions; a region takes thirteen where its change sets are reviewed.
+# A stage of CodePipeline holds 50 actions; a region takes fifteen where its change sets are reviewed.
 _MOST_REGIONS = 3
 
 
 class SettingsError(Exception):
     """The settings are wrong; the message names every key that is, its value and the cure."""
-
-
-class ApiSettings(Group):
-    """The prediction API: throttling (requests per second), and the adapter function's size and limits."""
-
-    rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 60
-    burst: Annotated[int, Field(ge=1, le=5000)] = 120
-    memory_mb: Annotated[int, Field(ge=256, le=10240)] = 1024
-    # API Gateway gives an integration 29 seconds; the function must give up earlier to answer for itself.
-    timeout_seconds: Annotated[int, Field(ge=3, le=28)] = 20
-    # Kept for the function, and its limit; 0 reserves nothing, for accounts whose quota is still small.
-    reserved_concurrency: Annotated[int, Field(ge=0)] = 50
-    # One address may send so many requests in five minutes before the web ACL blocks it.
-    requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000)] = 20_000
 
 
 class MonitoringSettings(Group):
@@ -85,6 +73,10 @@ class RetentionSettings(Group):
     smoke_days: Annotated[int, Field(ge=1)] = 7
     report_days: Annotated[int, Field(ge=1)] = 400
     backup_days: Annotated[int, Field(ge=1)] = 35
+    # Images of the burst path, what came of them for `GET /v1/predictions/{id}`, and that in the lake.
+    upload_days: Annotated[int, Field(ge=1)] = 7
+    result_days: Annotated[int, Field(ge=1)] = 7
+    answer_days: Annotated[int, Field(ge=1)] = 400
 
 
 class SafeguardSettings(Group):
@@ -117,6 +109,7 @@ class EnvironmentSettings(Group):
     # The environment before this one whose approved models may be promoted here, instead of its own.
     models_from: str | None = None
     api: ApiSettings = ApiSettings()
+    streaming: StreamingSettings = StreamingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     retention: RetentionSettings = RetentionSettings()
     safeguards: SafeguardSettings = SafeguardSettings()
@@ -175,6 +168,7 @@ _SHARED_GROUPS = (
     "hosting",
     "quality",
     "api",
+    "streaming",
     "monitoring",
     "retention",
     "safeguards",

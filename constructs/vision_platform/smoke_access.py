@@ -63,9 +63,9 @@ class SmokeAccess(Construct):
             data_lake.allow_removing(self.role, bucket, prefixes, because=_BY_RUN)
         key.allow_use(self.role)
 
-    def allow_api(self, smoke_arn: str) -> None:
+    def allow_api(self, smoke_arns: Sequence[str]) -> None:
         """Let smoke tests ask the smoke model over the API."""
-        allow(self.role, ["execute-api:Invoke"], [smoke_arn])
+        allow(self.role, ["execute-api:Invoke"], smoke_arns)
 
     def allow_lineage(self, table: LineageTable) -> None:
         """Let smoke tests read the lineage of their run."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from read_ahead import read_ahead
 from shards import Prepared, end, entry
 from upload import Upload
 
@@ -25,6 +24,7 @@ from vision_runtime.prepared import (
     ShardName,
     write,
 )
+from vision_runtime.read_ahead import read_ahead
 from vision_runtime.redaction import Detector, Region
 from vision_runtime.s3_uri import ObjectMissing, ObjectTooLarge, S3Uri
 from vision_runtime.spec import InputSpec

@@ -17,6 +17,7 @@ def install() -> None:
     """Complete ministack's provisioning, add the missing types, and judge who provisions."""
     types.install()
     guards.install()
+    _gateway.keep_documents_from_ministack()
     completion.install()
     permissions.install()
     operations.install()

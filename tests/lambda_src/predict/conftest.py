@@ -17,12 +17,19 @@ def adapter(load_function: Callable[..., ModuleType]) -> ModuleType:
         CHAMPION_ENDPOINT="vision-dev-champion",
         SMOKE_ENDPOINT="vision-dev-smoke",
         LINEAGE_TABLE="lineage",
+        IDEMPOTENCY_TABLE="keys",
     )
+
+
+@pytest.fixture(autouse=True)
+def closed_breakers(adapter: ModuleType) -> None:
+    """Failures of one test must not open the breaker for the next."""
+    adapter.breakers.clear()
 
 
 @pytest.fixture
 def endpoint(adapter: ModuleType) -> Iterator[Stubber]:
-    with Stubber(adapter.runtime) as stub:
+    with Stubber(adapter.runtimes.usual) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
