@@ -94,7 +94,8 @@ class SmokeLine:
         found = {
             place: [item for item in self._keys(*place) if self._concerns(item["Key"])] for place in places
         }
-        for prefix in DATA_PREFIXES:
+        # What asynchronous endpoints were asked and have answered is keyed by request.
+        for prefix in (*DATA_PREFIXES, f"asynchronous/{self._settings.endpoint_name}/"):
             found[self._settings.artifacts_bucket, prefix] = self._keys(
                 self._settings.artifacts_bucket, prefix
             )

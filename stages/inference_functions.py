@@ -8,6 +8,7 @@ from pathlib import Path
 from constructs import Construct
 
 from stages.data import DataStack
+from stages.hosted_models import allow_asking
 from stages.settings import EnvironmentSettings
 from vision_platform import data_lake
 from vision_platform.encryption import PlatformKey
@@ -15,11 +16,13 @@ from vision_platform.functions import FunctionProps, PlatformFunction
 from vision_platform.model_code import read_model_spec
 from vision_platform.model_lines import CHAMPION, SMOKE, ModelLines
 from vision_platform.network import Placement
-from vision_platform.permissions import PlatformRole, allow
+from vision_platform.permissions import PlatformRole
 
 # What it does takes no CPU to speak of, and is asked for far less often than predictions.
 _REQUESTS_MEMORY_MB = 512
 _SECONDS_PER_HOUR = 3600
+# Of the adapter's time, for everything but the wait for an answer.
+_RESERVE_SECONDS = 6
 _MEBIBYTE = 1024 * 1024
 _UPLOADS = "uploads/"
 
@@ -47,6 +50,7 @@ class InferenceFunctions:
             variables={
                 "CHAMPION_ENDPOINT": lines.endpoint(CHAMPION),
                 "SMOKE_ENDPOINT": lines.endpoint(SMOKE),
+                **self._asking(role),
                 "IDEMPOTENCY_TABLE": self.data.idempotency.name,
                 "IDEMPOTENCY_SECONDS": str(environment.api.idempotency_hours * _SECONDS_PER_HOUR),
                 "PREDICTION_RETENTION_DAYS": str(environment.retention.prediction_days),
@@ -54,14 +58,20 @@ class InferenceFunctions:
                 "METRICS_PERIOD_SECONDS": str(environment.quality.period_seconds),
             },
         )
-        allow(
-            made.role,
-            ["sagemaker:InvokeEndpoint"],
-            [lines.arn(self.scope, "endpoint", lines.endpoint(line)) for line in lines.names],
-        )
         self.data.lineage.allow_actions(made.role, ["dynamodb:PutItem"])
         self.data.idempotency.allow_use(made.role)
         return made
+
+    def _asking(self, role: PlatformRole) -> dict[str, str]:
+        return allow_asking(
+            self.scope,
+            role,
+            environment=self.environment,
+            lines=self.lines,
+            data=self.data,
+            key=self.key,
+            wait_seconds=max(1, self.environment.api.timeout_seconds - _RESERVE_SECONDS),
+        )
 
     def requests(self, role: PlatformRole, submitting: dict[str, str]) -> PlatformFunction:
         """What is asked around predictions: uploads, what is answered later, the model, the document.

@@ -12,7 +12,7 @@ from stages.settings_fields import Group, InstanceType
 class HostingSettings(Group):
     """How models are served: mode, hardware, scaling, and how a new model takes over."""
 
-    mode: Literal["real-time", "serverless"] = "real-time"
+    mode: Literal["real-time", "serverless", "asynchronous"] = "real-time"
     instance_type: InstanceType = "ml.c7i.large"
     instance_count: Annotated[int, Field(ge=1, le=100)] = 2
     # More than `instance_count`: the endpoint scales between the two by invocations per instance and minute.
@@ -25,6 +25,11 @@ class HostingSettings(Group):
     serverless_memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
     serverless_max_concurrency: Annotated[int, Field(ge=1, le=200)] = 20
     serverless_provisioned_concurrency: Annotated[int, Field(ge=1, le=200)] | None = None
+    # Mode asynchronous: whether no instance stays while nothing waits; requests that may wait for one
+    # instance, and that one instance has at a time.
+    scale_to_zero: bool = True
+    target_backlog_per_instance: Annotated[int, Field(ge=1)] = 5
+    concurrent_requests_per_instance: Annotated[int, Field(ge=1, le=1000)] = 4
     strategy: Literal["canary", "linear", "all_at_once"] = "canary"
     # Share of the instances that get the new model first (canary), or with each step (linear).
     step_percent: Annotated[int, Field(ge=1, le=50)] = 50
@@ -49,6 +54,11 @@ class HostingSettings(Group):
             )
         if self.strategy != "all_at_once" and self.instance_count < 2:
             raise ValueError(f"strategy '{self.strategy}' needs an instance_count of at least 2")
+        if self.mode == "asynchronous" and self.target_latency_ms is not None:
+            raise ValueError(
+                "target_latency_ms has no meaning with mode 'asynchronous', which scales by what waits "
+                "(target_backlog_per_instance): take it out"
+            )
         if self.target_latency_ms is not None and self.max_instance_count is None:
             raise ValueError(
                 f"target_latency_ms ({self.target_latency_ms}) needs max_instance_count: without it the "

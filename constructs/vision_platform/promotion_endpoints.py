@@ -16,7 +16,7 @@ from vision_platform.promotion_language import (
     task,
     update_deployment,
 )
-from vision_platform.promotion_scaling import SCALABLE
+from vision_platform.promotion_scaling import BACKLOG_ALARM, SCALABLE
 from vision_platform.promotion_watch import watch
 from vision_platform.states_language import State, texts
 
@@ -28,7 +28,7 @@ _FOUND = (
     "'count': $exists($states.result.ProductionVariants[0].DesiredInstanceCount) ? "
     "$states.result.ProductionVariants[0].DesiredInstanceCount : 0, "
     "'kind': $exists($states.result.ProductionVariants[0].CurrentServerlessConfig) ? 'serverless' : "
-    "'real-time', "
+    "$exists($states.result.AsyncInferenceConfig) ? 'asynchronous' : 'real-time', "
     "'why': $exists($states.result.FailureReason) ? $states.result.FailureReason : ''} %}"
 )
 _MISSING = {"status": "Missing", "config": "", "pending": "", "count": 0, "kind": "", "why": ""}
@@ -93,7 +93,19 @@ def _look(parts: PromotionParts) -> dict[str, State]:
             "deleteEndpoint",
             {"EndpointName": "{% $endpoint %}"},
             assign={"replaced": "{% $found.config %}"},
+            following="BacklogAlarm",
+        ),
+        # SageMaker gives up the endpoint's scaling; the alarm by which it came back from zero is this
+        # workflow's own.
+        "BacklogAlarm": choose(
+            ("$found.kind = 'asynchronous'", "RemoveBacklogAlarm"), default="WaitUntilFree"
+        ),
+        "RemoveBacklogAlarm": task(
+            "aws-sdk:cloudwatch:deleteAlarms",
+            {"AlarmNames": [BACKLOG_ALARM]},
             following="WaitUntilFree",
+            on_error="WaitUntilFree",
+            keep_error=False,
         ),
         "WaitUntilFree": pause("FindEndpoint"),
         "EndpointBusy": failed(

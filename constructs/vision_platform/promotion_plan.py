@@ -10,7 +10,7 @@ from typing import Any, Literal
 _SHORTEST_DEPLOYMENT, _LONGEST_DEPLOYMENT = 600, 28_800
 # How long SageMaker may take to bring the old fleet back, beyond the limit of the deployment itself.
 _ROLLBACK_SECONDS = 900
-HostingMode = Literal["real-time", "serverless"]
+HostingMode = Literal["real-time", "serverless", "asynchronous"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,22 @@ class Serverless:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asynchronous:
+    """An endpoint with a queue: where its answers go, who hears of them, and what it scales by.
+
+    `folder` (s3://..., without a slash at its end) holds a folder for each endpoint. `backlog_per_instance`
+    are the requests that may wait for one instance; with `to_zero` no instance stays while none waits.
+    """
+
+    folder: str
+    success_topic: str
+    error_topic: str
+    concurrency_per_instance: int
+    backlog_per_instance: int
+    to_zero: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostingPlan:
     """Hardware and code of endpoints, how a new model takes over, and who they run as.
 
@@ -114,11 +130,12 @@ class HostingPlan:
     rollout: Rollout
     latency_target_ms: int | None = None
     serverless: Serverless | None = None
+    asynchronous: Asynchronous | None = None
 
     @property
     def kind(self) -> HostingMode:
         """The mode, as far as SageMaker does not let an endpoint change it."""
-        return "serverless" if self.serverless else "real-time"
+        return "serverless" if self.serverless else "asynchronous" if self.asynchronous else "real-time"
 
     @property
     def watched_by_sagemaker(self) -> bool:
@@ -128,4 +145,5 @@ class HostingPlan:
     @property
     def scales(self) -> bool:
         """Whether Application Auto Scaling looks after the champion's endpoint."""
-        return self.serverless is None and self.most_instances is not None
+        to_zero = self.asynchronous is not None and self.asynchronous.to_zero
+        return self.serverless is None and (self.most_instances is not None or to_zero)

@@ -44,6 +44,7 @@ def endpoint_config(plan: HostingPlan) -> dict[str, Any]:
         ],
         # A serverless endpoint has no instances, and so no volumes.
         **({} if plan.serverless else volume_key(plan.instance_type, plan.key, "KmsKeyId")),
+        **_asynchronous(plan),
     }
 
 
@@ -77,6 +78,24 @@ def _network(plan: HostingPlan) -> dict[str, Any]:
         "EnableNetworkIsolation": True,
         **({"VpcConfig": plan.vpc_config} if plan.vpc_config else {}),
     }
+
+
+def _asynchronous(plan: HostingPlan) -> dict[str, Any]:
+    settings = plan.asynchronous
+    if settings is None:
+        return {}
+    folder = f"'{settings.folder}/' & $endpoint & "
+    output = {
+        "S3OutputPath": f"{{% {folder}'/output' %}}",
+        "S3FailurePath": f"{{% {folder}'/failed' %}}",
+        "KmsKeyId": plan.key,
+        "NotificationConfig": {
+            "SuccessTopic": settings.success_topic,
+            "ErrorTopic": settings.error_topic,
+        },
+    }
+    client = {"MaxConcurrentInvocationsPerInstance": settings.concurrency_per_instance}
+    return {"AsyncInferenceConfig": {"OutputConfig": output, "ClientConfig": client}}
 
 
 def _capacity(plan: HostingPlan) -> dict[str, Any]:

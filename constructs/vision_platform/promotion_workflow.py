@@ -156,6 +156,10 @@ class PromotionWorkflow(WorkflowMachine):
             [self._alarm(f"TargetTracking-endpoint/{endpoint}/*")],
             because=_TRACKING,
         )
+        backlog = [self._alarm(f"{endpoint}-backlog")]
+        allow(self.role, ["cloudwatch:DeleteAlarms"], backlog)
+        if plan.asynchronous is not None and plan.asynchronous.to_zero:
+            allow(self.role, ["cloudwatch:PutMetricAlarm"], backlog)
 
     def _allow_what_scaling_does(self) -> None:
         lines = self._resources.lines

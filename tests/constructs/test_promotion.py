@@ -15,6 +15,7 @@ STACK = "vision-dev-promotion"
 # Whatever happens in these, the execution goes on to say what went wrong first.
 QUIET = {
     "ExamineEndpoint",
+    "RemoveBacklogAlarm",
     "RemoveDeadEndpoint",
     "RemoveRefusedConfig",
     "RemoveRefusedModel",

@@ -18,6 +18,7 @@ import pytest
 import tests.assembly
 from tests.constructs.promotions import Bench, register, set_up
 from tests.constructs.sharing_app import synthesize_one
+from tests.hosting.plans import BUCKET, TOPICS
 from tests.twin.conftest import DEV, ROOT
 from tests.twin.sagemaker.conftest import Place, place, project, push, tidy
 from tests.twin.stepfunctions.conftest import Machines
@@ -135,7 +136,25 @@ def serving(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
     for path in MODEL.iterdir():
         if path.is_file():
             (context / path.name).write_bytes(path.read_bytes())
+    _surround(place)
     return replace(place, image=push(place.twin, DEV, context, "serving"))
+
+
+def _surround(place: Place) -> None:
+    """The bucket and the topics of asynchronous endpoints, with their role's rights."""
+    place.client("s3").create_bucket(Bucket=BUCKET)
+    for topic in TOPICS.values():
+        place.client("sns").create_topic(Name=topic.rpartition(":")[2])
+    allowed = [
+        {"Effect": "Allow", "Action": "sns:Publish", "Resource": list(TOPICS.values())},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": f"arn:aws:s3:::{BUCKET}/asynchronous/*",
+        },
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    place.client("iam").put_role_policy(RoleName="jobs", PolicyName="hosting", PolicyDocument=document)
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def test_line_is_given_back_whatever_happens(states: dict[str, dict[str, Any]]) 
 
 @pytest.mark.parametrize("mode", sorted(SETTINGS))
 def test_execution_outlives_the_watch_and_the_way_back(mode: str) -> None:
-    assert definition(mode)["TimeoutSeconds"] > 3 * 3600 + (0 if mode == "real-time" else 2 * 3600)
+    assert definition(mode)["TimeoutSeconds"] > 3 * 3600 + (2 * 3600 if mode == "serverless" else 0)
 
 
 def test_serverless_endpoint_gets_neither_network_nor_guardrails() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.constructs.promotions import Bench, Promotions, deployed_statements, ring
 from tests.constructs.sharing_app import synthesize_one
 from tests.hosting.conftest import CLASSES, Scans, TrainedModel
-from tests.hosting.plans import SETTINGS, of_mode
+from tests.hosting.plans import ASYNCHRONOUS_FOLDER, SETTINGS, of_mode
 from tests.twin.sagemaker.conftest import Place
 from tests.twin.stepfunctions.conftest import Machines
 
@@ -31,9 +31,12 @@ class Home:
         self.promotions = Promotions(machines, place, own, rollout={"bake_seconds": 12}, **of_mode(mode))
 
     def ask(self, images: list[bytes]) -> list[Any]:
+        """As the functions do: through whatever the mode's variables lead to."""
         from vision_runtime.asking import ask_many
+        from vision_runtime.hosting import model_runtime
 
-        runtime = self.place.client("sagemaker-runtime")
+        variables = {"HOSTING_MODE": self.mode, "ASYNCHRONOUS_FOLDER": ASYNCHRONOUS_FOLDER}
+        runtime = model_runtime(variables, self.place.client)
         return ask_many(runtime, self.promotions.endpoint, images, CLASSES)
 
 
@@ -63,6 +66,18 @@ def test_the_same_hundred_images_get_the_same_answers(
         assert (answer.model_version, answer.run, answer.dataset) == (first, "run-a", "digits#v1")
     right = sum(answer.label == label for answer, label in zip(answers, scans.labels, strict=True))
     assert right >= 90
+
+
+def test_scaling_follows_what_the_mode_is_about(home: Home) -> None:
+    scaling = home.place.client("application-autoscaling")
+    resource = f"endpoint/{home.promotions.endpoint}/variant/primary"
+    found = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource)
+    names = {each["PolicyName"].rpartition("champion-")[2] for each in found["ScalingPolicies"]}
+    expected = {
+        "real-time": ({"invocations", "latency"}, (2, 3)),
+        "asynchronous": ({"backlog", "from-zero"}, (0, 3)),
+    }
+    assert (names, home.promotions.limits()) == expected.get(home.mode, (set(), None))
 
 
 def test_a_model_that_an_alarm_rings_about_is_taken_back(home: Home, package: Register, scans: Scans) -> None:
