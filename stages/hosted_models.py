@@ -39,4 +39,6 @@ def allow_asking(
         key.allow_use(role)
         variables["ASYNCHRONOUS_FOLDER"] = asynchronous_results.folder_of(data.lake.artifacts)
         variables["ASYNCHRONOUS_WAIT_SECONDS"] = str(wait_seconds)
+    if mode == "multi-model":
+        data.lineage.allow_actions(role, ["dynamodb:GetItem"])
     return variables

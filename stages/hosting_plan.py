@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.settings_hosting import HostingSettings
-from vision_platform.promotion_plan import Asynchronous, HostingPlan, Rollout, Serverless
+from vision_platform.promotion_plan import Asynchronous, HostingPlan, MultiModel, Rollout, Serverless
 
 
 def hosting_plan(
@@ -18,8 +18,9 @@ def hosting_plan(
     vpc_config: Mapping[str, Any] | None,
     alarms: Sequence[str],
     asynchronous: Asynchronous | None,
+    multi_model: MultiModel | None,
 ) -> HostingPlan:
-    """What endpoints are made of; `asynchronous` is for the mode of that name."""
+    """What endpoints are made of; `asynchronous` and `multi_model` are for the modes of these names."""
     return HostingPlan(
         image=image,
         role=role,
@@ -32,6 +33,7 @@ def hosting_plan(
         latency_target_ms=settings.target_latency_ms,
         serverless=_serverless(settings) if settings.mode == "serverless" else None,
         asynchronous=asynchronous,
+        multi_model=multi_model,
         rollout=Rollout(
             strategy=settings.strategy,
             step_percent=settings.step_percent,

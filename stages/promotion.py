@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from vision_platform.model_lines import CHAMPION, ModelLines
 from vision_platform.network import Placement
 from vision_platform.package_sharing import ModelReader, ModelSource, share_models
 from vision_platform.permissions import PlatformRole
-from vision_platform.promotion_plan import Asynchronous, HostingPlan
+from vision_platform.promotion_plan import Asynchronous, HostingPlan, MultiModel
 from vision_platform.promotion_workflow import PromotionResources, PromotionWorkflow
 
 _BY_RUN = "Evaluations are keyed by run, which nobody knows at deployment; the prefix says which kind"
@@ -146,6 +147,15 @@ class PromotionStack(Stack):
             vpc_config=self._placement.as_sagemaker() if self._placement else None,
             alarms=alarms,
             asynchronous=self._asynchronous(hosting.role, data) if settings.mode == "asynchronous" else None,
+            multi_model=self._multi_model(data) if settings.mode == "multi-model" else None,
+        )
+
+    def _multi_model(self, data: DataStack) -> MultiModel:
+        settings = self._environment.hosting
+        made_of = (self.image.digest, settings.instance_type, str(settings.instance_count))
+        return MultiModel(
+            folder=f"s3://{data.lake.artifacts.bucket_name}/models",
+            fleet=f"fleet-{hashlib.sha256(' '.join(made_of).encode()).hexdigest()[:8]}",
         )
 
     def _asynchronous(self, hosting: PlatformRole, data: DataStack) -> Asynchronous:

@@ -12,7 +12,7 @@ from stages.settings_fields import Group, InstanceType
 class HostingSettings(Group):
     """How models are served: mode, hardware, scaling, and how a new model takes over."""
 
-    mode: Literal["real-time", "serverless", "asynchronous"] = "real-time"
+    mode: Literal["real-time", "serverless", "asynchronous", "multi-model"] = "real-time"
     instance_type: InstanceType = "ml.c7i.large"
     instance_count: Annotated[int, Field(ge=1, le=100)] = 2
     # More than `instance_count`: the endpoint scales between the two by invocations per instance and minute.

@@ -17,6 +17,7 @@ from vision_platform.promotion_language import (
     update_deployment,
 )
 from vision_platform.promotion_scaling import BACKLOG_ALARM, SCALABLE
+from vision_platform.promotion_targets import change_of_model
 from vision_platform.promotion_watch import watch
 from vision_platform.states_language import State, texts
 
@@ -46,7 +47,10 @@ def describe(**more: object) -> State:
 
 def deployment(parts: PromotionParts) -> dict[str, State]:
     """From FindEndpoint to Serving, or to a named failure."""
-    watching = {} if parts.hosting.watched_by_sagemaker else watch(parts)
+    hosting = parts.hosting
+    watching = {} if hosting.watched_by_sagemaker else watch(parts)
+    if hosting.multi_model is not None:
+        watching = change_of_model(parts)
     return {**_look(parts), **_make(parts), **_deploy(parts), **_wait(parts), **watching}
 
 
@@ -214,7 +218,7 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
             # After a rollback an endpoint is in service too, with its old configuration.
             (
                 "$found.status = 'InService' and $found.config = $name",
-                "Serving" if parts.hosting.watched_by_sagemaker else "NewModelServes",
+                _once_serving(parts),
             ),
             ("$found.status = 'InService'", "RolledBack"),
             (
@@ -240,6 +244,13 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
             "'Endpoint ' & $endpoint & ' is still ' & $found.status & ' after ' & $waited & ' s'",
         ),
     }
+
+
+def _once_serving(parts: PromotionParts) -> str:
+    """What follows when the endpoint has the wanted configuration."""
+    if parts.hosting.multi_model is not None:
+        return "FindTarget"
+    return "Serving" if parts.hosting.watched_by_sagemaker else "NewModelServes"
 
 
 def _later(parts: PromotionParts) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 _SHORTEST_DEPLOYMENT, _LONGEST_DEPLOYMENT = 600, 28_800
 # How long SageMaker may take to bring the old fleet back, beyond the limit of the deployment itself.
 _ROLLBACK_SECONDS = 900
-HostingMode = Literal["real-time", "serverless", "asynchronous"]
+HostingMode = Literal["real-time", "serverless", "asynchronous", "multi-model"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +111,18 @@ class Asynchronous:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MultiModel:
+    """One fleet for all models of a line, which it loads from their folder as they are asked for.
+
+    `folder` (s3://..., without a slash at its end) has a folder for each line. `fleet` names what the fleet
+    is made of: while it stays the same, a promotion changes which model is asked, and no instance.
+    """
+
+    folder: str
+    fleet: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostingPlan:
     """Hardware and code of endpoints, how a new model takes over, and who they run as.
 
@@ -131,10 +143,11 @@ class HostingPlan:
     latency_target_ms: int | None = None
     serverless: Serverless | None = None
     asynchronous: Asynchronous | None = None
+    multi_model: MultiModel | None = None
 
     @property
     def kind(self) -> HostingMode:
-        """The mode, as far as SageMaker does not let an endpoint change it."""
+        """The mode, as far as an endpoint cannot change it: one of many models is a real-time one."""
         return "serverless" if self.serverless else "asynchronous" if self.asynchronous else "real-time"
 
     @property

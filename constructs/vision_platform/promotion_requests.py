@@ -13,20 +13,27 @@ VARIANT = "primary"
 
 
 def model(plan: HostingPlan) -> dict[str, Any]:
-    """CreateModel: the container knows package, run and dataset, so that each answer can name them."""
+    """CreateModel: what the container serves, with which rights."""
     return {
         "ModelName": "{% $name %}",
         "ExecutionRoleArn": plan.role,
-        "PrimaryContainer": {
-            "Image": plan.image,
-            "ModelDataUrl": "{% $model_uri %}",
-            "Environment": {
-                "MODEL_VERSION": "{% $package %}",
-                "MODEL_RUN": "{% $run_id %}",
-                "MODEL_DATASET": "{% $dataset %}",
-            },
-        },
+        "PrimaryContainer": {"Image": plan.image, **_served(plan)},
         **_network(plan),
+    }
+
+
+def _served(plan: HostingPlan) -> dict[str, Any]:
+    if plan.multi_model is not None:
+        # Each request names its model, and the package that it comes from.
+        return {"Mode": "MultiModel", "ModelDataUrl": f"{{% '{plan.multi_model.folder}/' & $line & '/' %}}"}
+    return {
+        "ModelDataUrl": "{% $model_uri %}",
+        # The container knows package, run and dataset, so that each answer can name them.
+        "Environment": {
+            "MODEL_VERSION": "{% $package %}",
+            "MODEL_RUN": "{% $run_id %}",
+            "MODEL_DATASET": "{% $dataset %}",
+        },
     }
 
 

@@ -27,4 +27,8 @@ def model_runtime(variables: Mapping[str, str], make: Make) -> Any:
         from vision_runtime.asynchronous import AsynchronousRuntime  # noqa: PLC0415
 
         return AsynchronousRuntime.of(variables, make)
+    if mode == "multi-model":
+        from vision_runtime.multi_model import MultiModelRuntime  # noqa: PLC0415
+
+        return MultiModelRuntime.of(variables, make)
     raise ConfigurationError(f"the environment variable {MODE} is {mode!r}, which is no hosting mode")

@@ -35,10 +35,10 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from predictor import Predictor
-from serve import answer
+from http_serving import predictions
 predictor = Predictor.load(Path(sys.argv[2]))
 images = predictor.images(Path(sys.argv[3]).read_bytes())
-answers = [answer(predictor, images[at : at + 1], {})["predictions"][0] for at in range(len(images))]
+answers = [predictions(predictor, images[at : at + 1], {})["predictions"][0] for at in range(len(images))]
 Path(sys.argv[4]).write_text(json.dumps(answers))
 """
 
@@ -152,6 +152,8 @@ def _surround(place: Place) -> None:
             "Action": ["s3:GetObject", "s3:PutObject"],
             "Resource": f"arn:aws:s3:::{BUCKET}/asynchronous/*",
         },
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/models/*"},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{BUCKET}"},
     ]
     document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
     place.client("iam").put_role_policy(RoleName="jobs", PolicyName="hosting", PolicyDocument=document)
@@ -172,7 +174,10 @@ def package(serving: Place, model: TrainedModel) -> Iterator[Any]:
     """Registers the model in a group; gives the package's ARN."""
 
     def registered(group: str, run_id: str) -> str:
-        uri = serving.put(f"artifacts/{group}/{run_id}/model.tar.gz", model.archive)
+        # As the training workflow lays it: models/<line>/<job>/output/model.tar.gz.
+        key = f"models/champion/{group}-{run_id}/output/model.tar.gz"
+        serving.client("s3").put_object(Bucket=BUCKET, Key=key, Body=model.archive)
+        uri = f"s3://{BUCKET}/{key}"
         return register(serving, group, uri, run_id, "Approved")
 
     yield registered

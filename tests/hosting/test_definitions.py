@@ -85,7 +85,8 @@ def test_line_is_given_back_whatever_happens(states: dict[str, dict[str, Any]]) 
 
 @pytest.mark.parametrize("mode", sorted(SETTINGS))
 def test_execution_outlives_the_watch_and_the_way_back(mode: str) -> None:
-    assert definition(mode)["TimeoutSeconds"] > 3 * 3600 + (2 * 3600 if mode == "serverless" else 0)
+    watched = mode in ("serverless", "multi-model")
+    assert definition(mode)["TimeoutSeconds"] > (5 if watched else 3) * 3600
 
 
 def test_serverless_endpoint_gets_neither_network_nor_guardrails() -> None:
@@ -97,3 +98,19 @@ def test_serverless_endpoint_gets_neither_network_nor_guardrails() -> None:
     (variant,) = config["ProductionVariants"]
     assert not {"InstanceType", "InitialInstanceCount"} & set(variant)
     assert "'MaxConcurrency': $line = 'champion' ? 4 : 4" in variant["ServerlessConfig"]
+
+
+def test_promotion_of_a_multi_model_endpoint_leaves_the_champions_fleet_as_it_is() -> None:
+    states = definition("multi-model")["States"]
+    assert "$line = 'champion' ? 'fleet-0123abcd' : $deployment_id" in states["Check"]["Assign"]["name"]
+    container = states["CreateModel"]["Arguments"]["PrimaryContainer"]
+    assert container["Mode"] == "MultiModel"
+    assert "Environment" not in container
+
+
+def test_asynchronous_endpoint_comes_back_from_zero_by_an_alarm_of_its_own() -> None:
+    states = definition("asynchronous")["States"]
+    assert states["Scale"]["Arguments"]["MinCapacity"] == 0
+    assert states["ScaleFromZero"]["Assign"] == {"steps": "{% $states.result.PolicyARN %}"}
+    assert states["ScaleWhenWaiting"]["Arguments"]["AlarmActions"] == ["{% $steps %}"]
+    assert states["UpdateEndpoint"]["Arguments"]["DeploymentConfig"]

@@ -137,6 +137,20 @@ WRONG = {
         },
         "serverless_provisioned_concurrency (3) is more than serverless_max_concurrency (2)",
     ),
+    "asynchronous endpoint that scales by latency": (
+        {"hosting": {"mode": "asynchronous", "max_instance_count": 3, "target_latency_ms": 100}},
+        "target_latency_ms has no meaning with mode 'asynchronous', which scales by what waits",
+    ),
+    "multi-model endpoint for models that lie elsewhere": (
+        {
+            "environments": [
+                *environments()[:1],
+                environments()[1] | {"models_from": "dev", "hosting": {"mode": "multi-model"}},
+            ]
+        },
+        "hosting.mode 'multi-model' loads models from this environment's own bucket, and models_from "
+        "promotes those of 'dev'",
+    ),
     "warm environments without the mode": (
         {"hosting": {"serverless_provisioned_concurrency": 1}},
         "serverless_provisioned_concurrency is of mode 'serverless', and mode is 'real-time'",

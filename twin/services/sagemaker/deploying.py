@@ -8,7 +8,8 @@ from typing import Any
 from twin import config, glue
 from twin.services.sagemaker import async_config, events
 from twin.services.sagemaker.blue_green import BlueGreen, RolledBackError
-from twin.services.sagemaker.fleet import Fleet, ModelServer, StartError
+from twin.services.sagemaker.fleet import Fleet
+from twin.services.sagemaker.model_server import ModelServer, StartError
 from twin.services.sagemaker.records import ENDPOINT, Record, Shelf, now
 from twin.services.sagemaker.rollout import Rollout
 from twin.services.sagemaker.serving import Traffic

@@ -3,7 +3,7 @@
 import re
 
 from twin.json_service import ServiceError
-from twin.services.sagemaker import async_config, events, roles, serverless
+from twin.services.sagemaker import async_config, events, multi_model, roles, serverless
 from twin.services.sagemaker.listing import page
 from twin.services.sagemaker.records import ENDPOINT_CONFIG, MODEL, Record, Records
 from twin.services.sagemaker.refusal import refuse, refuse_members, require_members
@@ -63,8 +63,8 @@ class Models:
             ["MultiModelConfig", "AdditionalModelDataSources", "InferenceSpecificationName", "ImageConfig"],
             path,
         )
-        if container.get("Mode", "SingleModel") != "SingleModel":
-            raise refuse(f"{path}.Mode {container['Mode']}")
+        if multi_model.is_multi_model(container):
+            multi_model.check(container, path)
         if ("ModelPackageName" in container) == ("Image" in container or "ModelDataUrl" in container):
             raise ServiceError(
                 "ValidationException",
@@ -142,8 +142,12 @@ def _require_data(container: Record, role_arn: str, arn: str) -> None:
     url = container.get("ModelDataUrl")
     if url is None:
         return
+    storage = Storage(role_arn, roles.credentials(role_arn, arn))
     try:
-        Storage(role_arn, roles.credentials(role_arn, arn)).check(url)
+        if multi_model.is_multi_model(container):
+            storage.check_listing(url)
+        else:
+            storage.check(url)
     except StorageError as fault:
         region = arn.split(":")[3]
         raise ServiceError(

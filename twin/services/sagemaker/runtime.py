@@ -12,7 +12,7 @@ from twin.json_service import NotImplementedInTwin, Response, ServiceError
 from twin.services.sagemaker import async_config, invocation_metrics
 from twin.services.sagemaker.asynchronous import Asynchronous
 from twin.services.sagemaker.deploying import Deployer
-from twin.services.sagemaker.fleet import Answer, ModelUnreachableError, RetiredError, UndeliveredError
+from twin.services.sagemaker.model_server import Answer, ModelUnreachableError, RetiredError, UndeliveredError
 from twin.services.sagemaker.records import Record
 from twin.services.sagemaker.serverless import Concurrency
 from twin.services.sagemaker.serving import Traffic
@@ -21,7 +21,6 @@ _PATH = re.compile(r"^/endpoints/(?P<name>[^/]+)/(?P<operation>[a-z-]+)$")
 _PREFIX = "x-amzn-sagemaker-"
 MAX_BODY_BYTES = 6 * 1024 * 1024
 _REFUSED_HEADERS = {
-    "target-model": "TargetModel (multi-model endpoints)",
     "target-container-hostname": "TargetContainerHostname",
     "inference-component": "InferenceComponentName",
     "session-id": "SessionId (sticky sessions)",
@@ -104,10 +103,12 @@ class Runtime:
         inference = headers.get(_PREFIX + "inference-id")
         passed |= {"X-Amzn-SageMaker-Custom-Attributes": custom} if custom else {}
         passed |= {"X-Amzn-SageMaker-Inference-Id": inference} if inference else {}
+        target = headers.get(_PREFIX + "target-model", "")
+        passed |= {"X-Amzn-SageMaker-Target-Model": target} if target else {}
         unreachable: UndeliveredError | None = None
         for server in traffic.servers(variant):
             try:
-                return server.invoke(passed, body)
+                return server.invoke(passed, body, target=target)
             except UndeliveredError as fault:
                 unreachable = fault
         # Without a server the variant has gone since it was chosen.

@@ -73,6 +73,14 @@ class Storage:
         except (ClientError, BotoCoreError) as fault:
             raise StorageError(f"{uri}: {_words(fault)}") from fault
 
+    def check_listing(self, uri: str) -> None:
+        """Raise `StorageError` unless the role can list what lies under an S3 URI."""
+        bucket, prefix = _split(uri)
+        try:
+            self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        except (ClientError, BotoCoreError) as fault:
+            raise StorageError(f"{uri}: {_words(fault)}") from fault
+
     def upload_archive(self, folders: Sequence[Path], uri: str, kms_key: str | None) -> None:
         """Pack what lies in `folders` into one ``.tar.gz`` at an S3 URI; the first wins where names clash.
 
