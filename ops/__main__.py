@@ -19,6 +19,7 @@ from ops.doctor import report
 from ops.doctor.bootstrap import POLICY
 from ops.doctor.examination import examine
 from ops.faults import OperatorFault
+from ops.models import accuracy
 from ops.models import commands as models
 from ops.options import Json, Profiles, Role, Yes, faults_in_words
 from ops.pipeline import Pipeline
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="What people do by hand: look, deploy, approve, train, promote, roll back, take away.",
 )
 models.register(app)
+accuracy.register(app)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from stages.settings import EnvironmentSettings
 from vision_platform.backups import TableBackups
 from vision_platform.data_lake import DataLake, LakeRetention
 from vision_platform.encryption import PlatformKey
+from vision_platform.feedback_table import FeedbackTable
 from vision_platform.idempotency import IdempotencyTable
 from vision_platform.lineage import LineageTable
 from vision_platform.model_lines import ModelLines
@@ -51,18 +52,20 @@ class DataStack(Stack):
         self.lineage = LineageTable(self, "Lineage", key=key.key, protected=environment.protected)
         self.idempotency = IdempotencyTable(self, "Idempotency", key=key.key)
         self.results = ResultsTable(self, "Results", key=key.key, protected=environment.protected)
+        self.feedback = FeedbackTable(self, "Feedback", key=key.key, protected=environment.protected)
         if environment.safeguards.backups:
             TableBackups(
                 self,
                 "Backups",
                 name=f"{lines.prefix}-lineage",
-                tables=[self.lineage.table, self.results.table],
+                tables=[self.lineage.table, self.results.table, self.feedback.table],
                 key=key,
                 days=retention.backup_days,
             )
         else:
             self.lineage.acknowledge_no_backups()
             self.results.acknowledge_no_backups()
+            self.feedback.acknowledge_no_backups()
         self.model_groups: dict[str, sagemaker.CfnModelPackageGroup] = {}
         for line in lines.names:
             group = sagemaker.CfnModelPackageGroup(

@@ -1,37 +1,39 @@
-"""How functions ask the hosted models, by hosting mode: what their roles may do, their environment says."""
+"""How functions ask the hosted models, by hosting mode: what they may do, and what their environment says."""
 
 from __future__ import annotations
 
-from constructs import Construct
+from typing import cast
+
+from aws_cdk import aws_lambda as lambda_
 
 from stages.data import DataStack
 from stages.settings import EnvironmentSettings
 from vision_platform import asynchronous_results
 from vision_platform.encryption import PlatformKey
+from vision_platform.functions import PlatformFunction
 from vision_platform.model_lines import ModelLines
-from vision_platform.permissions import PlatformRole, allow
+from vision_platform.permissions import allow
 
 
 def allow_asking(
-    scope: Construct,
-    role: PlatformRole,
+    function: PlatformFunction,
     *,
     environment: EnvironmentSettings,
     lines: ModelLines,
     data: DataStack,
     key: PlatformKey,
     wait_seconds: int,
-) -> dict[str, str]:
-    """Let `role` ask the models of both lines; returns the variables by which its function knows how.
+) -> None:
+    """Let a function ask the models of both lines, and tell it how.
 
-    `wait_seconds` is how long it can wait for an answer that lies in S3 in the end.
+    `wait_seconds` is how long it can wait for an answer that comes by way of S3.
     """
-    mode = environment.hosting.mode
+    mode, role = environment.hosting.mode, function.role
     asynchronous = mode == "asynchronous"
     allow(
         role,
         ["sagemaker:InvokeEndpointAsync" if asynchronous else "sagemaker:InvokeEndpoint"],
-        [lines.arn(scope, "endpoint", lines.endpoint(line)) for line in lines.names],
+        [lines.arn(function, "endpoint", lines.endpoint(line)) for line in lines.names],
     )
     variables = {"HOSTING_MODE": mode}
     if asynchronous:
@@ -41,4 +43,6 @@ def allow_asking(
         variables["ASYNCHRONOUS_WAIT_SECONDS"] = str(wait_seconds)
     if mode == "multi-model":
         data.lineage.allow_actions(role, ["dynamodb:GetItem"])
-    return variables
+    made = cast("lambda_.Function", function.function)
+    for name, value in variables.items():
+        made.add_environment(name, value)

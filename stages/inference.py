@@ -9,11 +9,14 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from stages.data import DataStack
+from stages.feedback import feedback_function
 from stages.inference_functions import InferenceFunctions
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings
 from stages.streaming import StreamingStack
 from stages.training import TrainingStack
+from vision_platform.api_document import KEY
+from vision_platform.api_keys import ApiKeys, UsageLimits
 from vision_platform.encryption import PlatformKey
 from vision_platform.identities import Identities
 from vision_platform.model_lines import ModelLines
@@ -64,9 +67,19 @@ class InferenceStack(Stack):
             data=data,
         )
         self.predict = functions.predict(identities.predict)
-        self.requests = functions.requests(
-            identities.requests, streaming.allow_submitting(identities.requests)
+        self.requests = functions.requests(identities.requests, streaming)
+        self.feedback = feedback_function(
+            self,
+            "Feedback",
+            project_root=project_root,
+            environment=environment,
+            key=key,
+            role=identities.feedback,
+            placement=placement,
+            feedback=data.feedback,
+            lineage=data.lineage,
         )
+
         self.api = PredictionApi(
             self,
             "Predictions",
@@ -75,6 +88,7 @@ class InferenceStack(Stack):
             functions={
                 "predict": self.predict.function,
                 "predictSmoke": self.predict.function,
+                "sendFeedback": self.feedback.function,
                 **dict.fromkeys(_AROUND_PREDICTIONS, self.requests.function),
             },
             preflight=self.requests.function,
@@ -84,6 +98,20 @@ class InferenceStack(Stack):
             log_retention_days=environment.retention.log_days,
         )
 
+        if environment.api.auth == KEY:
+            plan = environment.api.usage_plan
+            ApiKeys(
+                self,
+                "Keys",
+                name=lines.prefix,
+                api=self.api.api,
+                limits=UsageLimits(
+                    rate_per_second=plan.rate_per_second,
+                    burst=plan.burst,
+                    quota=plan.quota,
+                    period=plan.quota_period,
+                ),
+            )
         if environment.safeguards.web_acl:
             ApiFirewall(
                 self,
@@ -109,4 +137,7 @@ class InferenceStack(Stack):
             job_log_arns=[group.log_group_arn for group in training.job_logs],
         )
         self.api_url = CfnOutput(self, "ApiUrl", value=self.api.url)
+        self.feedback_name = CfnOutput(
+            self, "FeedbackFunctionName", value=self.feedback.function.function_name
+        )
         self.predict_log = CfnOutput(self, "PredictLogGroup", value=self.predict.log_group.log_group_name)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from stages.data import DataStack
 from stages.hosted_models import allow_asking
 from stages.settings import EnvironmentSettings
+from stages.settings_api import ApiSettings
+from stages.streaming import StreamingStack
 from vision_platform import data_lake
 from vision_platform.encryption import PlatformKey
 from vision_platform.functions import FunctionProps, PlatformFunction
@@ -25,6 +29,11 @@ _SECONDS_PER_HOUR = 3600
 _RESERVE_SECONDS = 6
 _MEBIBYTE = 1024 * 1024
 _UPLOADS = "uploads/"
+
+
+def allowed_origins(api: ApiSettings) -> dict[str, str]:
+    """The variable by which a function behind the API knows which browsers may read its answers."""
+    return {"ALLOWED_ORIGINS": " ".join(api.allowed_origins)} if api.allowed_origins else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +59,6 @@ class InferenceFunctions:
             variables={
                 "CHAMPION_ENDPOINT": lines.endpoint(CHAMPION),
                 "SMOKE_ENDPOINT": lines.endpoint(SMOKE),
-                **self._asking(role),
                 "IDEMPOTENCY_TABLE": self.data.idempotency.name,
                 "IDEMPOTENCY_SECONDS": str(environment.api.idempotency_hours * _SECONDS_PER_HOUR),
                 "PREDICTION_RETENTION_DAYS": str(environment.retention.prediction_days),
@@ -58,37 +66,34 @@ class InferenceFunctions:
                 "METRICS_PERIOD_SECONDS": str(environment.quality.period_seconds),
             },
         )
+        allow_asking(
+            made,
+            environment=environment,
+            lines=lines,
+            data=self.data,
+            key=self.key,
+            wait_seconds=max(1, environment.api.timeout_seconds - _RESERVE_SECONDS),
+        )
         self.data.lineage.allow_actions(made.role, ["dynamodb:PutItem"])
         self.data.idempotency.allow_use(made.role)
         return made
 
-    def _asking(self, role: PlatformRole) -> dict[str, str]:
-        return allow_asking(
-            self.scope,
-            role,
-            environment=self.environment,
-            lines=self.lines,
-            data=self.data,
-            key=self.key,
-            wait_seconds=max(1, self.environment.api.timeout_seconds - _RESERVE_SECONDS),
-        )
-
-    def requests(self, role: PlatformRole, submitting: dict[str, str]) -> PlatformFunction:
-        """What is asked around predictions: uploads, what is answered later, the model, the document.
-
-        `submitting` are the variables by which it finds the burst path.
-        """
+    def requests(self, role: PlatformRole, streaming: StreamingStack) -> PlatformFunction:
+        """What is asked around predictions: uploads, what is answered later, the model, the document."""
         made = self._function(
             "Requests",
             "Answers what is asked around predictions",
             role,
             memory_mb=_REQUESTS_MEMORY_MB,
             variables={
-                **submitting,
                 "API_AUTH": self.environment.api.auth,
                 "UPLOAD_MAX_BYTES": str(self.environment.streaming.max_image_mb * _MEBIBYTE),
             },
         )
+        # Grants come after the function: from it on they stand in its stack, which may know the stream.
+        function = cast("lambda_.Function", made.function)
+        for name, value in streaming.allow_submitting(made.role).items():
+            function.add_environment(name, value)
         self.data.lineage.allow_actions(made.role, ["dynamodb:GetItem"])
         # Who signs a form must be allowed what the form does.
         data_lake.allow_writing(
@@ -103,7 +108,6 @@ class InferenceFunctions:
         self, id: str, description: str, role: PlatformRole, *, memory_mb: int, variables: dict[str, str]
     ) -> PlatformFunction:
         api, name = self.environment.api, id.lower()
-        origins = {"ALLOWED_ORIGINS": " ".join(api.allowed_origins)} if api.allowed_origins else {}
         return PlatformFunction(
             self.scope,
             id,
@@ -113,7 +117,7 @@ class InferenceFunctions:
                 description=description,
                 environment={
                     **variables,
-                    **origins,
+                    **allowed_origins(api),
                     "LINEAGE_TABLE": self.data.lineage.name,
                     "MODEL_SPEC": read_model_spec(self.project_root / "model"),
                     "POWERTOOLS_SERVICE_NAME": name,

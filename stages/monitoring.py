@@ -17,6 +17,7 @@ from stages.training import TrainingStack
 from vision_platform.announcements import ModelAnnouncements
 from vision_platform.encryption import PlatformKey
 from vision_platform.event_bus import PlatformBus
+from vision_platform.feedback_watching import accuracy_alarm, feedback_graphs
 from vision_platform.guardrails import guardrails
 from vision_platform.model_lines import ModelLines
 from vision_platform.monitoring import Alarms, AlertTopic, Objective, PlatformDashboard
@@ -57,6 +58,7 @@ class MonitoringStack(Stack):
         functions = {
             "predict": inference.predict,
             "consume": streaming.consume,
+            "feedback": inference.feedback,
             "gate": promotion.gate,
         } | training.functions
         guards = guardrails(
@@ -70,9 +72,22 @@ class MonitoringStack(Stack):
         stream_goals = stream_objectives(
             streaming.stream, streaming.consume, environment.streaming, period=period
         )
+        by_labels = (
+            [
+                accuracy_alarm(
+                    min_accuracy=quality.min_accuracy,
+                    min_labels=quality.min_labels,
+                    days=quality.accuracy_days,
+                    confidence=quality.accuracy_confidence,
+                )
+            ]
+            if quality.min_accuracy is not None
+            else []
+        )
         objectives = [
             *guards,
             *stream_goals,
+            *by_labels,
             Objective(
                 name="api-5xx",
                 # The average of a count of ones and zeros is the share of failed requests.
@@ -163,5 +178,6 @@ class MonitoringStack(Stack):
                     (f"The champion's {each.name.removeprefix('champion-')}", [each.metric])
                     for each in guards
                 ],
+                *feedback_graphs(),
             ],
         )

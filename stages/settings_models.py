@@ -158,7 +158,7 @@ class GateSettings(Group):
 
 
 class QualitySettings(Group):
-    """What takes a new model back while it is rolled out: alarms on its answers, errors and latency."""
+    """What takes a new model back while it is rolled out, and what its labels must say in the long run."""
 
     # An answer with less confidence than this counts as uncertain.
     low_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -168,3 +168,14 @@ class QualitySettings(Group):
     latency_ms: Annotated[int, Field(ge=1)] = 500
     # CloudWatch looks at metrics of high resolution every 10 or 30 seconds, at others every minute.
     period_seconds: Literal[10, 30, 60, 120, 300] = 60
+    # People are called when the accuracy by labels is surely below this: none switches that off.
+    min_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = 0.9
+    # With fewer labels nobody is called.
+    min_labels: Annotated[int, Field(ge=1)] = 200
+    # Over the answers of so many days, today included.
+    accuracy_days: Annotated[int, Field(ge=1, le=90)] = 7
+    accuracy_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    # A label whose prediction has not come by then is given up, and counted as such.
+    label_wait_days: Annotated[int, Field(ge=1, le=365)] = 14
+    # Labels taken at once; reserved for the function where api.reserved_concurrency reserves anything.
+    label_concurrency: Annotated[int, Field(ge=1)] = 10

@@ -77,15 +77,6 @@ class StreamingStack(Stack):
                 environment={
                     "CHAMPION_ENDPOINT": lines.endpoint(CHAMPION),
                     "SMOKE_ENDPOINT": lines.endpoint(SMOKE),
-                    **allow_asking(
-                        self,
-                        identities.consume,
-                        environment=environment,
-                        lines=lines,
-                        data=data,
-                        key=key,
-                        wait_seconds=_ANSWER_SECONDS,
-                    ),
                     "UPLOADS_BUCKET": data.lake.uploads.bucket_name,
                     "RESULTS_TABLE": data.results.name,
                     "LINEAGE_TABLE": data.lineage.name,
@@ -108,6 +99,14 @@ class StreamingStack(Stack):
             key=key,
             placement=placement,
             role=identities.consume,
+        )
+        allow_asking(
+            self.consume,
+            environment=environment,
+            lines=lines,
+            data=data,
+            key=key,
+            wait_seconds=_ANSWER_SECONDS,
         )
         self._allow_consuming(self.consume.role)
         StreamSource(

@@ -30,6 +30,8 @@ MODULES = (
     "twin.faults",
     "twin.services.xray",
     "twin.lambda_runtime",
+    "twin.event_sources",
+    "twin.firehose",
     "twin.stepfunctions",
     "twin.apigateway",
     "twin.images",

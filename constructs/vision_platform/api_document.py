@@ -47,6 +47,7 @@ _REFUSALS: tuple[tuple[str, int, str], ...] = (
     ("DEFAULT_4XX", 400, "The request cannot be served"),
     ("DEFAULT_5XX", 500, "The service failed on this request"),
 )
+_FIELDS = {"BAD_REQUEST_BODY": "body"}
 _OWN_STATUS = {"DEFAULT_4XX", "DEFAULT_5XX"}
 
 
@@ -194,20 +195,21 @@ def _gateway_responses(allowed_origins: tuple[str, ...]) -> Document:
         kind: {
             **({} if kind in _OWN_STATUS else {"statusCode": status}),
             "responseParameters": headers,
-            "responseTemplates": {"application/json": _problem(status, detail)},
+            "responseTemplates": {"application/json": _problem(kind, status, detail)},
         }
         for kind, status, detail in _REFUSALS
     }
 
 
-def _problem(status: int, detail: str) -> str:
+def _problem(kind: str, status: int, detail: str) -> str:
     """A template; the gateway renders the JSON one whatever a client accepts."""
-    return json.dumps(
-        {
-            "type": "about:blank",
-            "title": "$context.error.responseType",
-            "status": status,
-            "detail": detail,
-            "request_id": "$context.requestId",
-        }
-    )
+    problem: Document = {
+        "type": "about:blank",
+        "title": "$context.error.responseType",
+        "status": status,
+        "detail": detail,
+        "request_id": "$context.requestId",
+    }
+    if kind in _FIELDS:
+        problem["field"] = _FIELDS[kind]
+    return json.dumps(problem)

@@ -9,6 +9,7 @@ from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from vision_platform.compliance import acknowledge
 from vision_platform.permissions import PlatformRole, allow
 
 _READ = (
@@ -38,6 +39,14 @@ class ClaimStream(Construct):
             encryption_key=key,
             # Claim checks are worth nothing without the platform that answers them; images outlive it.
             removal_policy=RemovalPolicy.DESTROY,
+        )
+
+        acknowledge(
+            self.stream,
+            "AwsSolutions-KDS3",
+            reason="The platform encrypts all that it stores with one key of the customer's, whose policy "
+            "and use can be shown; the rule prefers the AWS-managed key for its price per request alone, "
+            "and a stream asks for a data key every five minutes",
         )
 
     @property

@@ -62,6 +62,8 @@ class Identities(Construct):
         )
         self.consume = self._role("Consume", "lambda", "Answers images of the burst path", functions)
         self.results_delivery = self._role("ResultsDelivery", "firehose", "Writes results into the lake")
+        # It reads metrics, which the others do not.
+        self.feedback = self._role("Feedback", "lambda", "Takes labels and measures models by them")
         self.training_job = self._role("TrainingJob", "sagemaker", "Training jobs", jobs)
         self.evaluation_job = self._role(
             "EvaluationJob", "sagemaker", "Evaluation jobs", jobs, reads=EVALUATION

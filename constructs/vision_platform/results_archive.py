@@ -182,7 +182,10 @@ class ResultsArchive(Construct):
 
     def _allow(self, role: PlatformRole, database: str, bucket: s3.IBucket, group: aws_logs.LogGroup) -> None:
         data_lake.allow_writing(
-            role, bucket, [RESULTS, FAILED_RESULTS], because="Firehose names its files by time"
+            role,
+            bucket,
+            [RESULTS, FAILED_RESULTS],
+            because="Firehose names its files by the time and by itself; the prefix says what is in them",
         )
         data_lake.allow_delivery(role, bucket)
         arn = self._stack.format_arn

@@ -23,7 +23,7 @@ def content_type(event: Mapping[str, Any], accepted: Sequence[str], hint: str) -
             "unsupported-media-type",
             "The content type is not supported",
             415,
-            f"Content-Type is {media_type!r}; send {hint}",
+            f"Content-Type is {media_type[:100]!r}; send {hint}",
             field="Content-Type",
         )
     return media_type
@@ -52,16 +52,21 @@ def body_bytes(event: Mapping[str, Any], hint: str) -> bytes:
 
 def json_fields(body: bytes, known: Sequence[str]) -> dict[str, Any]:
     """The fields of a JSON object. Raises Problem (400) when it is none, or has others."""
-    document = _parsed(body)
-    if not isinstance(document, dict):
-        raise bad_json("body", "the JSON must be an object")
-    fields = cast("dict[str, Any]", document)
+    fields = json_object(body)
     for name in fields:
         if name not in known:
             short = name[:_LONGEST_NAME]
             taken = " or ".join(map(repr, known))
             raise bad_json(short, f"the field {short!r} is unknown; only {taken} is taken")
     return fields
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is. Raises Problem (400) when it is none."""
+    document = _parsed(body)
+    if not isinstance(document, dict):
+        raise bad_json("body", "the JSON must be an object")
+    return cast("dict[str, Any]", document)
 
 
 def bad_json(field: str, detail: str) -> Problem:

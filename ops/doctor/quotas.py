@@ -36,7 +36,9 @@ def instance_needs(environment: Environment) -> Needs:
 def concurrency_need(environment: Environment) -> int:
     """Lambda executions at once: what the API reserves, and what must stay free."""
     reserved = environment.settings["api"].get("reserved_concurrency") or 0
-    return reserved + _UNRESERVED if reserved else _LEAST_CONCURRENCY
+    if not reserved:
+        return _LEAST_CONCURRENCY
+    return reserved + environment.settings["quality"]["label_concurrency"] + _UNRESERVED
 
 
 def build_needs(deployment: Deployment) -> Needs:

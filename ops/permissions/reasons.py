@@ -94,6 +94,16 @@ REASONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ),
         "only runs that tune call this function",
     ),
+    (
+        "Feedback",
+        (
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        ),
+        "labels come from callers, hours or days after the predictions",
+    ),
     ("Workflow", ("states:RedriveExecution",), "batches that failed are begun again"),
     ("Promotion", ("sagemaker:DeleteEndpoint",), "an endpoint that could not be made is removed"),
     (

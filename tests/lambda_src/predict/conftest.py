@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
+from tests.lambda_src.contract import assert_documented, document
+
 
 @pytest.fixture(scope="session")
 def adapter(load_function: Callable[..., ModuleType]) -> ModuleType:
@@ -57,6 +59,8 @@ def ask(
 
     def send(event: dict[str, Any]) -> SimpleNamespace:
         answer = adapter.handler(event, context)
+        if event["path"] in document()["paths"]:
+            assert_documented("POST", event["path"], answer)
         headers = {name.lower(): value for name, value in answer["headers"].items()}
         return SimpleNamespace(status=answer["statusCode"], headers=headers, body=json.loads(answer["body"]))
 
