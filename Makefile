@@ -3,6 +3,8 @@
 #   make test               linters, types, unit tests and the twin's own tests
 #   make test-delivery      pushes with faults through the whole pipeline in the twin; a first deployment, a removal
 #   make test-faults        a fault at every state of every workflow in the twin, and the table of what came of it
+#   make test-api           the API of a deployed environment in the twin: every operation, and bad input
+#   make bench-api          the same with 5,000 requests drawn from the API's document; the adapter's start and size
 #   make verify             what the pipeline's build step runs: linters, unit tests, synth, compliance
 #   make compliance         the verdict alone: what the rules find in every template, and what is acknowledged
 #   make lint | synth | bench | clean
@@ -27,7 +29,7 @@ CDK_OUT ?= cdk.out
 BUILD_TOGETHER = -j$(shell nproc 2>/dev/null || echo 2) $(if $(filter output-sync,$(.FEATURES)),-Otarget)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build demo test test-delivery test-faults verify compliance lint format synth bench clean
+.PHONY: help setup setup-build demo test test-delivery test-faults test-api bench-api verify compliance lint format synth bench clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -43,10 +45,17 @@ demo: setup
 
 test: setup
 	@$(RUN) $(MAKE) --no-print-directory lint-only model-only
-	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults" --ignore=tests/model
+	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults and not api" --ignore=tests/model
 
 test-delivery: setup
 	@$(RUN) $(PYTEST) -m delivery tests/journeys tests/ops
+
+test-api: setup
+	@$(RUN) $(PYTEST) -m api tests/api
+
+bench-api: setup
+	@$(RUN) $(PY) -m benchmarks.adapter
+	@API_CASES=5000 $(RUN) $(PYTEST) -s -m api tests/api/test_bad_input.py
 
 test-faults: setup
 	@$(RUN) $(PYTEST) -m faults tests/faults
@@ -92,7 +101,7 @@ lint-product: lint-style
 	@$(RUN) $(PY) ops/passed_before.py types $(PRODUCT) -- node_modules/.bin/pyright --warnings $(PRODUCT)
 	@echo "lint: passed"
 
-QUICK = -m "not twin and not delivery and not slow and not faults"
+QUICK = -m "not twin and not delivery and not slow and not faults and not api"
 # Parts that import nothing of the app: where they did not change, their tests need not run again.
 PARTS_TESTS = tests/lambda_src tests/smoke_tests
 PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py $(PARTS_TESTS)

@@ -129,6 +129,7 @@ class InferenceStack(Stack):
         smoke.allow_workflow(training.workflow.arn, training.workflow.execution_arn)
         smoke.allow_following(promotion.workflow.arn, promotion.workflow.execution_arn)
         smoke.allow_data(data.lake.datasets, data.lake.artifacts, key)
+        smoke.allow_submissions(data.lake.uploads)
         smoke.allow_lineage(data.lineage)
         smoke.allow_api(self.api.smoke_arns)
         smoke.allow_watching(

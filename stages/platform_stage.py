@@ -175,6 +175,7 @@ class PlatformStage(Stage):
             "PROMOTION_MACHINE_ARN": promotion.state_machine_arn,
             "DATASETS_BUCKET": data.datasets_bucket,
             "ARTIFACTS_BUCKET": data.artifacts_bucket,
+            "UPLOADS_BUCKET": data.uploads_bucket,
             "LINEAGE_TABLE": data.lineage_table,
             "PREDICT_LOG_GROUP": inference.predict_log,
         }

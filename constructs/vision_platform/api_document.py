@@ -43,12 +43,11 @@ _REFUSALS: tuple[tuple[str, int, str], ...] = (
     ("UNAUTHORIZED", 401, "The caller is not known"),
     ("UNSUPPORTED_MEDIA_TYPE", 415, "The content type is not supported"),
     ("WAF_FILTERED", 403, "The firewall refused the request"),
-    # What has no name of its own; its status varies, and a template cannot name it.
+    # What has no name of its own. A template cannot name the status, so that each family has one.
     ("DEFAULT_4XX", 400, "The request cannot be served"),
-    ("DEFAULT_5XX", 500, "The service failed on this request"),
+    ("DEFAULT_5XX", 502, "The service failed on this request"),
 )
 _FIELDS = {"BAD_REQUEST_BODY": "body"}
-_OWN_STATUS = {"DEFAULT_4XX", "DEFAULT_5XX"}
 
 
 class DocumentFault(ValueError):
@@ -193,7 +192,7 @@ def _gateway_responses(allowed_origins: tuple[str, ...]) -> Document:
         headers["gatewayresponse.header.Access-Control-Allow-Origin"] = f"'{allowed_origins[0]}'"
     return {
         kind: {
-            **({} if kind in _OWN_STATUS else {"statusCode": status}),
+            "statusCode": status,
             "responseParameters": headers,
             "responseTemplates": {"application/json": _problem(kind, status, detail)},
         }

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from vision_platform.compliance import acknowledge
 from vision_platform.permissions import PlatformRole, allow
+from vision_platform.resources import KEEP
 
 
 class IdempotencyTable(Construct):
     """Records expire by themselves within days; nothing is lost with them but the answer to a repetition."""
 
-    def __init__(self, scope: Construct, id: str, *, key: kms.IKey) -> None:
+    def __init__(self, scope: Construct, id: str, *, key: kms.IKey, protected: bool) -> None:
         super().__init__(scope, id)
         self._table = dynamodb.Table(
             self,
@@ -27,7 +27,8 @@ class IdempotencyTable(Construct):
                 point_in_time_recovery_enabled=True
             ),
             time_to_live_attribute="expires_at",
-            removal_policy=RemovalPolicy.DESTROY,
+            deletion_protection=protected,
+            removal_policy=KEEP,
         )
         acknowledge(
             self._table,

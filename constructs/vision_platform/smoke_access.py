@@ -64,6 +64,11 @@ class SmokeAccess(Construct):
             data_lake.allow_removing(self.role, bucket, prefixes, because=_BY_RUN)
         key.allow_use(self.role)
 
+    def allow_submissions(self, uploads: s3.IBucket) -> None:
+        """Let smoke tests remove the images that they have handed in, all versions."""
+        data_lake.allow_removing(self.role, uploads, ["smoke/"], because=_BY_RUN)
+        data_lake.allow_listing(self.role, uploads, ["smoke/"])
+
     def allow_api(self, smoke_arns: Sequence[str]) -> None:
         """Let smoke tests ask the smoke model over the API."""
         named = [arn for arn in smoke_arns if not arn.endswith("*")]

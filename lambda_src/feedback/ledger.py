@@ -30,6 +30,7 @@ TRIES, LONGEST_PAUSE_SECONDS = 10, 0.5
 _LOST = {
     "ConditionalCheckFailed",
     "ConditionalCheckFailedException",
+    "ProvisionedThroughputExceeded",
     "ThrottlingError",
     "TransactionConflict",
     "TransactionConflictException",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from twin.cloudformation.completion import Properties, checks, completes
-from twin.glue import streams
+from twin.glue import stream_mappings
 
 
 @checks("AWS::Lambda::EventSourceMapping")
@@ -22,7 +22,7 @@ def complete_mapping(mapping_id: str, new: Properties, old: Properties) -> dict[
     """Start reading."""
     from twin.event_sources import poller
 
-    mapping = streams.complete_mapping(mapping_id, new)
+    mapping = stream_mappings.complete_mapping(mapping_id, new)
     if mapping is not None and not old:
         poller.begin(mapping)
     return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twin import glue, role_checks
-from twin.glue import streams
+from twin.glue import stream_mappings, streams
 
 READING = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:DescribeStream", "kinesis:ListShards")
 _STARTS = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
@@ -95,7 +95,7 @@ def _wrong_destination(data: Mapping[str, Any]) -> str | None:
 def _may_not(data: Mapping[str, Any]) -> str | None:
     """What the function's role must be allowed for Lambda to make the mapping."""
     arn = data.get("EventSourceArn", "")
-    role = streams.role_of_function(str(data.get("FunctionName", "")))
+    role = stream_mappings.role_of_function(str(data.get("FunctionName", "")))
     if role is None:
         return None  # ministack says that there is no such function
     stream = streams.stream_of(arn)

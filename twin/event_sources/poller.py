@@ -14,7 +14,7 @@ from twin.event_sources.batches import AGE_EXCEEDED, GivenUp, Piece, Record
 from twin.event_sources.lanes import Lane, LaneKey
 from twin.event_sources.mappings import Settings
 from twin.event_sources.positions import Positions
-from twin.glue import streams
+from twin.glue import stream_mappings, streams
 
 _IDLE_SECONDS = 1.0  # how long a change that nobody tells of may go unnoticed, such as a mapping switched on
 _PERMISSION_SECONDS = 10.0  # how long a verdict on the role's right to read counts
@@ -65,7 +65,7 @@ class Poller:
         """Start workers for lanes with a batch; returns in how many seconds the next batch is due."""
         due = _IDLE_SECONDS
         current: set[LaneKey] = set()
-        for scope, record in streams.stream_mappings():
+        for scope, record in stream_mappings.stream_mappings():
             settings = mappings.read(record)
             stream = streams.stream_of(settings.stream_arn)
             if stream is None:
@@ -145,14 +145,14 @@ class Poller:
 
     def _settings(self, lane: Lane) -> Settings | None:
         """The mapping as it is now; None when it is gone or has other lanes."""
-        for _, record in streams.stream_mappings():
+        for _, record in stream_mappings.stream_mappings():
             if record["UUID"] == lane.key.mapping:
                 settings = mappings.read(record)
                 return settings if settings.factor == lane.key.factor else None
         return None
 
     def _may_read(self, settings: Settings) -> bool:
-        role = streams.role_of_function(settings.function_arn)
+        role = stream_mappings.role_of_function(settings.function_arn)
         if role is None:
             time.sleep(_FIRST_PAUSE)
             return False
@@ -215,14 +215,14 @@ class Poller:
         glue.record_metric(
             "AWS/Lambda", "IteratorAge", max(0.0, age * 1000), "Milliseconds", {"FunctionName": name}
         )
-        result = streams.invoke_synchronously(settings.function_arn, event)
+        result = stream_mappings.invoke_synchronously(settings.function_arn, event)
         return {"throttle": True} if result is None else result
 
     def _event(self, lane: Lane, settings: Settings, records: Sequence[Record]) -> dict[str, Any]:
-        role = streams.role_of_function(settings.function_arn)
+        role = stream_mappings.role_of_function(settings.function_arn)
         made = [_as_event(record, lane, settings, role) for record in records]
-        record = next((r for _, r in streams.stream_mappings() if r["UUID"] == settings.id), {})
-        return {"Records": streams.matching(made, record)}
+        record = next((r for _, r in stream_mappings.stream_mappings() if r["UUID"] == settings.id), {})
+        return {"Records": stream_mappings.matching(made, record)}
 
     def _done(self, lane: Lane, records: Sequence[Record]) -> None:
         if records:
@@ -231,7 +231,7 @@ class Poller:
 
     def _give_up(self, lane: Lane, settings: Settings, given_up: GivenUp, result: dict[str, Any]) -> None:
         log.warning("%d records of %s are given up: %s", len(given_up.records), lane.key, given_up.condition)
-        role = streams.role_of_function(settings.function_arn) or ""
+        role = stream_mappings.role_of_function(settings.function_arn) or ""
         event = self._event(lane, settings, given_up.records)
         destination.tell(settings, lane.key.shard, given_up, role=role, result=result, event=event)
         self._done(lane, given_up.records)

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from vision_runtime.images.header import Header, inspect
+from vision_runtime.images.orientation import orientation
+from vision_runtime.images.profile import harmless
 from vision_runtime.images.rules import ImageFault, ImageLimits, ImageRejected
+from vision_runtime.images.structure import check_decoder_bytes
 from vision_runtime.redaction import EXAMINED_SIDE, Detector, NotExamined, Region, blur
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ Image.preinit()
 importlib.import_module("PIL.WebPImagePlugin")  # not among them; a format it lacks makes it load all it has
 
 MODES = {1: "L", 3: "RGB"}
-ORIENTATION_TAG = 0x0112
 # EXIF orientation -> the move that makes the picture upright; from 5 on, width and height change places.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,13 +40,14 @@ UPRIGHT = {
 }
 PROFILE_SPACE = slice(16, 20)  # where an ICC profile says which colours it is for
 PROFILE_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
-AS_STORED = 1
 FIRST_SIDEWAYS = 5
 # Cheap shrinking, while a JPEG is decoded and by whole factors, stops at these multiples of the target, so
 # that the last resize still sees enough pixels to weigh. Decoding at 2, a photo of 1 MP for a model of 224 px
 # would gain nothing; at 1.5 it takes half the time, and differs by 0.6 of 255 on average from a full decode.
 DECODE_HEADROOM = 1.5
 SHRINK_HEADROOM = 2
+# RGB and CMYK alike.
+JPEG_PIXEL_BYTES = 4
 DEFAULT_LIMITS = ImageLimits()
 
 
@@ -78,11 +81,11 @@ def prepare(
     """
     header = inspect(data, limits)
     with _faults_are_the_senders(header):
-        opened = _opened(data, header, spec, limits)
+        opened = _opened(header, spec, limits)
         upright = opened.upright(_sides_as_stored(spec, opened.orientation))
     if detector is None:
         return ModelInput(upright.tobytes(), spec)
-    regions = _found(detector, data, header, spec, limits)
+    regions = _found(detector, header, spec, limits)
     return ModelInput(blur(upright, regions).tobytes(), spec, regions)
 
 
@@ -107,13 +110,11 @@ def _faults_are_the_senders(header: Header) -> Generator[None]:
         raise ImageRejected(ImageFault.CORRUPT, f"the {header.format} cannot be decoded: {error}") from error
 
 
-def _found(
-    detector: Detector, data: bytes, header: Header, spec: InputSpec, limits: ImageLimits
-) -> tuple[Region, ...]:
+def _found(detector: Detector, header: Header, spec: InputSpec, limits: ImageLimits) -> tuple[Region, ...]:
     """What `detector` finds in a larger copy of the image: in the model's it would miss small faces."""
     copy = replace(spec, width=EXAMINED_SIDE, height=EXAMINED_SIDE, channels=3)
     with _faults_are_the_senders(header):
-        opened = _opened(data, header, copy, limits)
+        opened = _opened(header, copy, limits)
         scale = min(1.0, EXAMINED_SIDE / max(opened.extent))
         width, height = (max(1, round(side * scale)) for side in opened.extent)
         upright = opened.upright((width, height))
@@ -162,40 +163,33 @@ class _Opened:
         return resized.transpose(UPRIGHT[self.orientation]) if self.orientation in UPRIGHT else resized
 
 
-def _opened(data: bytes, header: Header, spec: InputSpec, limits: ImageLimits) -> _Opened:
+def _opened(header: Header, spec: InputSpec, limits: ImageLimits) -> _Opened:
     """The image, no smaller than the model's sides unless the file is."""
-    image, extent = _decode(data, header.format, spec, limits)
-    orientation = _orientation(image)
+    image, extent = _decode(header, spec, limits)
     image, extent = _shrink(_plain(image), extent, spec)
-    return _Opened(_opaque(_to_srgb(image), spec), extent, orientation)
+    turned = orientation(header.structure.exif, header.structure.xmp)
+    return _Opened(_opaque(_to_srgb(_eight_bit(image)), spec), extent, turned)
 
 
-def _decode(
-    data: bytes, name: str, spec: InputSpec, limits: ImageLimits
-) -> tuple[Image.Image, tuple[float, float]]:
-    stream = _TimedBytes(data, limits.decode_seconds)
-    image = Image.open(stream, formats=[name])
+def _decode(header: Header, spec: InputSpec, limits: ImageLimits) -> tuple[Image.Image, tuple[float, float]]:
+    structure = header.structure
+    stream = _TimedBytes(structure.data, limits.decode_seconds)
+    image = Image.open(stream, formats=[header.format])
     side = int(DECODE_HEADROOM * max(spec.width, spec.height))
     # JPEG decodes straight to 1/2, 1/4 or 1/8: 12 MP in 37 ms instead of 233.
     drafted = image.draft(None, (side, side))
+    if header.format == "JPEG":
+        picture = image.width * image.height * JPEG_PIXEL_BYTES
+        check_decoder_bytes(structure.decoder_bytes + picture, structure.width, structure.height, limits)
     image.load()
     stream.check()
     return image, drafted[1][2:] if drafted else image.size
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ORIENTATION_TAG)
-    except Exception:
-        return AS_STORED  # EXIF that cannot be read says nothing; the picture itself is fine
-    return value if isinstance(value, int) and value in UPRIGHT else AS_STORED
-
-
 def _plain(image: Image.Image) -> Image.Image:
-    """L, LA, RGB, RGBA or CMYK with 8 bits a channel, from whatever the decoder gave."""
+    """L, LA, RGB, RGBA or CMYK with 8 bits a channel, or I, from whatever the decoder gave."""
     if image.mode.startswith("I"):
-        # convert("L") would clip: every value above 255 white. The high byte is kept, as for 16-bit colour.
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        return image if image.mode == "I" else image.convert("I")
     if image.mode == "1":
         return image.convert("L")
     if image.mode == "P":
@@ -208,13 +202,26 @@ def _plain(image: Image.Image) -> Image.Image:
 def _shrink(
     image: Image.Image, extent: tuple[float, float], spec: InputSpec
 ) -> tuple[Image.Image, tuple[float, float]]:
-    """Averaged down by a whole factor: colour management and the resize then see few pixels."""
-    factor = min(image.size) // (SHRINK_HEADROOM * max(spec.width, spec.height))
-    if factor <= 1:
+    """Averaged down by whole factors: colour management and the resize then see few pixels.
+
+    By one for each side: a strip of 20,000 x 800 px is large, although its shorter side is not.
+    """
+    side = SHRINK_HEADROOM * max(spec.width, spec.height)
+    across, down = (max(1, length // side) for length in image.size)
+    if across == down == 1:
         return image, extent
-    smaller = image.reduce(factor)
+    smaller = image.reduce((across, down))
     smaller.info = image.info
-    return smaller, (extent[0] / factor, extent[1] / factor)
+    return smaller, (extent[0] / across, extent[1] / down)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The high byte of 16 bits, as for 16-bit colour: convert("L") would clip all above 255 to white."""
+    if image.mode != "I":
+        return image
+    scaled = image.point(lambda value: value * (1 / 256)).convert("L")
+    scaled.info = image.info
+    return scaled
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -234,7 +241,7 @@ def _by_profile(image: Image.Image, embedded: bytes) -> Image.Image | None:
     from PIL import ImageCms  # noqa: PLC0415 - 15 ms that only images with a profile pay
 
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(harmless(embedded)))
         srgb = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(colour, profile, srgb, outputMode="RGB")
     except (OSError, ImageCms.PyCMSError):
