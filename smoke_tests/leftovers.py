@@ -96,7 +96,9 @@ class SmokeLine:
         found = {
             place: [item for item in self._keys(*place) if self._concerns(item["Key"])] for place in places
         }
-        whole = [(self._settings.artifacts_bucket, prefix) for prefix in DATA_PREFIXES]
+        # What asynchronous endpoints were asked and have answered is keyed by request.
+        prefixes = (*DATA_PREFIXES, f"asynchronous/{self._settings.endpoint_name}/")
+        whole = [(self._settings.artifacts_bucket, prefix) for prefix in prefixes]
         for place in (*whole, (self._settings.uploads_bucket, UPLOADS_PREFIX)):
             found[place] = self._keys(*place)
         return {place: items for place, items in found.items() if items}

@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from stages.data import DataStack
+from stages.hosted_models import allow_asking
 from stages.settings import EnvironmentSettings
 from stages.settings_api import ApiSettings
 from stages.streaming import StreamingStack
@@ -19,11 +20,13 @@ from vision_platform.functions import FunctionProps, PlatformFunction
 from vision_platform.model_code import read_model_spec
 from vision_platform.model_lines import CHAMPION, SMOKE, ModelLines
 from vision_platform.network import Placement
-from vision_platform.permissions import PlatformRole, allow
+from vision_platform.permissions import PlatformRole
 
 # What it does takes no CPU to speak of, and is asked for far less often than predictions.
 _REQUESTS_MEMORY_MB = 512
 _SECONDS_PER_HOUR = 3600
+# Of the adapter's time, for everything but the wait for an answer.
+_RESERVE_SECONDS = 6
 _MEBIBYTE = 1024 * 1024
 _UPLOADS = "uploads/"
 
@@ -63,10 +66,13 @@ class InferenceFunctions:
                 "METRICS_PERIOD_SECONDS": str(environment.quality.period_seconds),
             },
         )
-        allow(
-            made.role,
-            ["sagemaker:InvokeEndpoint"],
-            [lines.arn(self.scope, "endpoint", lines.endpoint(line)) for line in lines.names],
+        allow_asking(
+            made,
+            environment=environment,
+            lines=lines,
+            data=self.data,
+            key=self.key,
+            wait_seconds=max(1, environment.api.timeout_seconds - _RESERVE_SECONDS),
         )
         self.data.lineage.allow_actions(made.role, ["dynamodb:PutItem"])
         self.data.idempotency.allow_use(made.role)

@@ -19,9 +19,9 @@ from stages.settings_fields import (
     Region,
     Zone,
 )
+from stages.settings_hosting import HostingSettings
 from stages.settings_models import (
     GateSettings,
-    HostingSettings,
     PreprocessingSettings,
     QualitySettings,
     TrainingSettings,
@@ -146,6 +146,15 @@ class EnvironmentSettings(Group):
         if "regions" in data:
             raise ValueError("give region, or regions for several, and not both")
         return {key: value for key, value in data.items() if key != "region"} | {"regions": [data["region"]]}
+
+    @model_validator(mode="after")
+    def _serves_models_where_they_lie(self) -> EnvironmentSettings:
+        if self.hosting.mode == "multi-model" and self.models_from is not None:
+            raise ValueError(
+                "hosting.mode 'multi-model' loads models from this environment's own bucket, and models_from "
+                f"promotes those of '{self.models_from}': choose another mode, or take models_from out"
+            )
+        return self
 
     @field_validator("name")
     @classmethod

@@ -157,34 +157,6 @@ class GateSettings(Group):
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
 
 
-class HostingSettings(Group):
-    """The real-time endpoint: hardware, scaling, and how a new model takes over."""
-
-    instance_type: InstanceType = "ml.c7i.large"
-    instance_count: Annotated[int, Field(ge=1, le=100)] = 2
-    # More than `instance_count`: the endpoint scales between the two by invocations per instance and minute.
-    max_instance_count: Annotated[int, Field(ge=1, le=500)] | None = None
-    target_invocations_per_instance: Annotated[int, Field(ge=1)] = 600
-    strategy: Literal["canary", "linear", "all_at_once"] = "canary"
-    # Share of the instances that get the new model first (canary), or with each step (linear).
-    step_percent: Annotated[int, Field(ge=1, le=50)] = 50
-    # Between steps, and after the last one before the old instances go; alarms watch all the while.
-    step_wait_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
-    bake_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
-    deployment_timeout_minutes: Annotated[int, Field(ge=5, le=120)] = 60
-
-    @model_validator(mode="after")
-    def _can_do_what_it_says(self) -> HostingSettings:
-        if self.max_instance_count is not None and self.max_instance_count < self.instance_count:
-            raise ValueError(
-                f"max_instance_count ({self.max_instance_count}) is less than "
-                f"instance_count ({self.instance_count})"
-            )
-        if self.strategy != "all_at_once" and self.instance_count < 2:
-            raise ValueError(f"strategy '{self.strategy}' needs an instance_count of at least 2")
-        return self
-
-
 class QualitySettings(Group):
     """What takes a new model back while it is rolled out, and what its labels must say in the long run."""
 

@@ -9,6 +9,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from stages.data import DataStack
+from stages.hosted_models import allow_asking
 from stages.settings import EnvironmentSettings
 from vision_platform import data_lake
 from vision_platform.claim_stream import ClaimStream
@@ -18,12 +19,14 @@ from vision_platform.identities import Identities
 from vision_platform.model_code import read_model_spec
 from vision_platform.model_lines import CHAMPION, SMOKE, ModelLines
 from vision_platform.network import Placement
-from vision_platform.permissions import PlatformRole, allow
+from vision_platform.permissions import PlatformRole
 from vision_platform.results_archive import Buffering, ResultsArchive
 from vision_platform.stream_source import Reading, StreamSource
 from vision_platform.uploads_arrival import UploadsArrival
 
 UPLOADED, SUBMITTED, SMOKE_IMAGES = "uploads/", "submitted/", "smoke/"
+# Within the margin that the consumer keeps for one micro-batch.
+_ANSWER_SECONDS = 15
 _BY_ID = "Images are keyed by prediction; the prefix says how they came in"
 
 
@@ -97,7 +100,15 @@ class StreamingStack(Stack):
             placement=placement,
             role=identities.consume,
         )
-        self._allow_consuming(self.consume.role, lines)
+        allow_asking(
+            self.consume,
+            environment=environment,
+            lines=lines,
+            data=data,
+            key=key,
+            wait_seconds=_ANSWER_SECONDS,
+        )
+        self._allow_consuming(self.consume.role)
         StreamSource(
             self,
             "Source",
@@ -133,14 +144,9 @@ class StreamingStack(Stack):
             "RESULT_RETENTION_DAYS": str(self._result_days),
         }
 
-    def _allow_consuming(self, role: PlatformRole, lines: ModelLines) -> None:
+    def _allow_consuming(self, role: PlatformRole) -> None:
         images = [UPLOADED, SUBMITTED, SMOKE_IMAGES]
         data_lake.allow_reading(role, self._data.lake.uploads, images, because=_BY_ID)
-        allow(
-            role,
-            ["sagemaker:InvokeEndpoint"],
-            [lines.arn(self, "endpoint", lines.endpoint(line)) for line in lines.names],
-        )
         self._data.results.allow_actions(
             role, ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"]
         )

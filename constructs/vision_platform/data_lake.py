@@ -16,6 +16,9 @@ from vision_platform.compliance import acknowledge, give_reason
 from vision_platform.permissions import PlatformRole
 from vision_platform.resources import KEEP, cfn_resource
 
+# In the artifacts bucket, with a folder for each endpoint.
+ASYNCHRONOUS = "asynchronous/"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LakeRetention:
@@ -35,7 +38,7 @@ class DataLake(Construct):
 
     Keys: `datasets/` and `smoke/` in the datasets bucket; `uploads/`, `submitted/` and `smoke/` in the
     uploads bucket; `prepared/`, `quarantine/`, `checkpoints/`, `models/` and `evaluations/`, each by model
-    line, and `predictions/` and `predictions-failed/` in the artifacts bucket.
+    line, and `asynchronous/`, `predictions/` and `predictions-failed/` in the artifacts bucket.
     """
 
     def __init__(self, scope: Construct, id: str, *, key: kms.IKey, retention: LakeRetention) -> None:
@@ -68,6 +71,13 @@ class DataLake(Construct):
             "Artifacts",
             # Shards, samples of rejected images, and what interrupted training goes on from.
             *self._expire(["prepared/", "quarantine/", "checkpoints/"], retention.intermediate_days),
+            # Images on their way to asynchronous endpoints, and answers: read within seconds, or never.
+            s3.LifecycleRule(
+                id="Expire-asynchronous",
+                prefix=ASYNCHRONOUS,
+                expiration=Duration.days(1),
+                noncurrent_version_expiration=Duration.days(1),
+            ),
             *self._expire(["models/smoke/", "evaluations/smoke/"], retention.smoke_days),
             *self._expire(["predictions/", "predictions-failed/"], retention.answer_days),
         )

@@ -21,6 +21,7 @@ from writing import Writer
 
 from vision_runtime import environment
 from vision_runtime.asking import CLIENT
+from vision_runtime.hosting import model_runtime
 from vision_runtime.read_ahead import MOST
 from vision_runtime.results import Result, Status
 from vision_runtime.tracing import trace_calls
@@ -42,11 +43,18 @@ logger = Logger()
 config = Config.from_environment(os.environ)
 _namespace = environment.text(os.environ, "POWERTOOLS_METRICS_NAMESPACE")
 _service = environment.text(os.environ, "POWERTOOLS_SERVICE_NAME")
-runtime: Any = boto3.client("sagemaker-runtime", config=CLIENT)
+
+
+def _model_client(service: str) -> Any:
+    made: Any = boto3.client(service, config=CLIENT)
+    trace_calls(made, shown={"EndpointName": "endpoint_name"})
+    return made
+
+
+runtime: Any = model_runtime(os.environ, _model_client)
 s3: Any = boto3.client("s3", config=_STORE)
 dynamodb: Any = boto3.client("dynamodb", config=_STORE)
 firehose: Any = boto3.client("firehose", config=_STORE)
-trace_calls(runtime, shown={"EndpointName": "endpoint_name"})
 trace_calls(firehose, shown={"DeliveryStreamName": "delivery_stream_name"})
 
 

@@ -21,6 +21,7 @@ from vision_runtime import cors, idempotency_key
 from vision_runtime.asking import CLIENT, MAX_BODY, Prediction, ask, ask_many
 from vision_runtime.breaker import CircuitBreaker
 from vision_runtime.budget import BoundedClients, Budget
+from vision_runtime.hosting import model_runtime
 from vision_runtime.image_request import read_images
 from vision_runtime.lineage import PredictionRecord, record_prediction
 from vision_runtime.problem import Problem
@@ -47,9 +48,12 @@ resolution = MetricResolution.High if config.metrics_period_seconds < 60 else Me
 
 
 def _make_runtime(settings: ClientConfig) -> Any:
-    made: Any = session.create_client("sagemaker-runtime", config=settings)
-    trace_calls(made, shown={"EndpointName": "endpoint_name"})
-    return made
+    def make(service: str) -> Any:
+        made: Any = session.create_client(service, config=settings)
+        trace_calls(made, shown={"EndpointName": "endpoint_name"})
+        return made
+
+    return model_runtime(os.environ, make)
 
 
 runtimes = BoundedClients(_make_runtime, CLIENT)

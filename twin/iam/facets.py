@@ -121,16 +121,31 @@ def _events(action: str, resource: str, call: Call) -> list[Facet]:
 
 
 def _metrics(action: str, resource: str, call: Call) -> list[Facet]:
-    if action != "cloudwatch:PutMetricData":
-        return [Facet((resource,))]
+    if action == "cloudwatch:PutMetricData":
+        return [Facet((resource,), {"cloudwatch:namespace": _metrics_body(call).get("Namespace")})]
+    if action in ("cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"):
+        body = _metrics_body(call)
+        names = body.get("AlarmNames") or ([body["AlarmName"]] if body.get("AlarmName") else [])
+        return [Facet((_arn("cloudwatch", f"alarm:{name}"),)) for name in names] or [Facet((resource,))]
+    return [Facet((resource,))]
+
+
+def _metrics_body(call: Call) -> dict[str, Any]:
+    """Return a request to CloudWatch in any of its protocols; of forms, texts and lists of texts."""
     if "cbor" in call.headers.get("content-type", ""):
         import cbor2  # pyright: ignore[reportMissingImports]  # comes with ministack
 
-        namespace = cbor2.loads(call.body).get("Namespace")
-    else:
-        form = parse_qs(call.body.decode("utf-8", "replace"))
-        namespace = _body(call).get("Namespace") or (form.get("Namespace") or [None])[0]
-    return [Facet((resource,), {"cloudwatch:namespace": namespace})]
+        return cbor2.loads(call.body)
+    if "json" in call.headers.get("content-type", ""):
+        return _body(call)
+    found: dict[str, Any] = {}
+    for name, (value, *_) in parse_qs(call.body.decode("utf-8", "replace")).items():
+        member, _, place = name.partition(".member.")
+        if place.isdigit():
+            found.setdefault(member, []).append(value)
+        else:
+            found[member] = value
+    return found
 
 
 def _sagemaker(action: str, resource: str, call: Call) -> list[Facet]:
