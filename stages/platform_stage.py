@@ -141,6 +141,8 @@ class PlatformStage(Stage):
             data=data,
             **named("streaming"),
         )
+        # One after the other, as all stacks: a change set is reviewed, and rolled back, by itself.
+        streaming.add_stack_dependency(training)
         inference = InferenceStack(
             self,
             "Inference",
