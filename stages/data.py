@@ -50,9 +50,7 @@ class DataStack(Stack):
             ),
         )
         self.lineage = LineageTable(self, "Lineage", key=key.key, protected=environment.protected)
-        self.idempotency = IdempotencyTable(
-            self, "Idempotency", key=key.key, protected=environment.protected
-        )
+        self.idempotency = IdempotencyTable(self, "Idempotency", key=key.key, protected=environment.protected)
         self.results = ResultsTable(self, "Results", key=key.key, protected=environment.protected)
         self.feedback = FeedbackTable(self, "Feedback", key=key.key, protected=environment.protected)
         if environment.safeguards.backups:
