@@ -23,7 +23,7 @@ from vision_runtime.spec import InputSpec
 HANGS_AFTER = 20.0
 # One of so many goes the way with a detector, and one of so many to a larger model.
 _REDACTED, _LARGER = 8, 5
-# Hypothesis takes 2 ms for each of its examples, and the rules 0.1 ms for a small file: it draws groups of them.
+# Hypothesis takes 2 ms for an example, and the rules 0.1 ms for a small file: it draws groups of them.
 _GROUP = 40
 
 
