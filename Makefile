@@ -5,6 +5,7 @@
 #   make test-faults        a fault at every state of every workflow in the twin, and the table of what came of it
 #   make test-api           the API of a deployed environment in the twin: every operation, and bad input
 #   make bench-api          the same with 5,000 requests drawn from the API's document; the adapter's start and size
+#   make fuzz               200,000 damaged images, and the odd and hostile ones, through the image rules (INPUTS=, SEED=)
 #   make verify             what the pipeline's build step runs: linters, unit tests, synth, compliance
 #   make compliance         the verdict alone: what the rules find in every template, and what is acknowledged
 #   make lint | synth | bench | clean
@@ -29,7 +30,7 @@ CDK_OUT ?= cdk.out
 BUILD_TOGETHER = -j$(shell nproc 2>/dev/null || echo 2) $(if $(filter output-sync,$(.FEATURES)),-Otarget)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build demo test test-delivery test-faults test-api bench-api verify compliance lint format synth bench clean
+.PHONY: help setup setup-build demo test test-delivery test-faults test-api bench-api fuzz verify compliance lint format synth bench clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -59,6 +60,9 @@ bench-api: setup
 
 test-faults: setup
 	@$(RUN) $(PYTEST) -m faults tests/faults
+
+fuzz: setup-build
+	@$(PY) -m tests.fuzz.images --inputs $(or $(INPUTS),200000) --seed $(or $(SEED),1)
 
 verify: setup-build
 	@$(RUN) $(MAKE) --no-print-directory $(BUILD_TOGETHER) parts-only compliance-only unit-only lint-product model-quick
@@ -104,7 +108,7 @@ lint-product: lint-style
 QUICK = -m "not twin and not delivery and not slow and not faults and not api"
 # Parts that import nothing of the app: where they did not change, their tests need not run again.
 PARTS_TESTS = tests/lambda_src tests/smoke_tests
-PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py $(PARTS_TESTS)
+PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py tests/fuzz $(PARTS_TESTS)
 
 unit-only:
 	@$(PYTEST) $(QUICK) --ignore=tests/model --ignore=tests/lambda_src --ignore=tests/smoke_tests

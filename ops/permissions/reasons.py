@@ -97,12 +97,16 @@ REASONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Feedback",
         (
+            "cloudwatch:GetMetricData",
             "dynamodb:BatchGetItem",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
+            "dynamodb:Query",
             "dynamodb:UpdateItem",
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
         ),
-        "labels come from callers, hours or days after the predictions",
+        "labels come days after the predictions, and the sweep every quarter of an hour",
     ),
     (
         "Predict",

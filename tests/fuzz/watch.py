@@ -22,17 +22,19 @@ MOST_SECONDS, MOST_BYTES = 1.0, 128_000_000
 GREY, COLOUR = InputSpec(28, 28, 1), InputSpec(224, 224, 3)
 ACCEPTED = "accepted"
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-# Large blocks come from the kernel and go back to it at once: nothing that one file took is left for the next.
-ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`outcome` is `accepted` or the fault's name; `peak` is in bytes, 0 where it cannot be told."""
+    """`outcome` is `accepted` or the fault's name; `peak` is in bytes, 0 where it cannot be told.
+
+    `decoded` says whether the file came as far as to a decoder.
+    """
 
     outcome: str
     seconds: float
     peak: int
+    decoded: bool
 
     @property
     def too_much(self) -> bool:
@@ -52,16 +54,16 @@ def see(data: bytes, spec: InputSpec = COLOUR, *, redact: bool = False) -> Seen:
     """Raises whatever is not a refusal, and AssertionError when the result is not what was promised."""
     before = _resident()
     started = time.process_time()
-    outcome = ACCEPTED
+    outcome, decoded = ACCEPTED, True
     try:
         made = prepare(data, spec, detector=Corner() if redact else None)
     except ImageRejected as refusal:
-        outcome = str(refusal.fault)
+        outcome, decoded = str(refusal.fault), "cannot be decoded" in refusal.detail
         assert refusal.detail, f"{outcome} says nothing"
     else:
         assert len(made.pixels) == spec.byte_count, "not as many pixels as the model takes"
     seconds = time.process_time() - started
-    return Seen(outcome, seconds, max(0, _peak() - before) if before else 0)
+    return Seen(outcome, seconds, max(0, _peak() - before) if before else 0, decoded)
 
 
 def watches_memory() -> bool:

@@ -12,8 +12,8 @@ import struct
 AS_STORED = 1
 ORIENTATION_TAG = 0x0112
 TURNED = range(2, 9)
-_BYTE, _SHORT, _LONG = 1, 3, 4
-_VALUES = {_BYTE: "B", _SHORT: "H", _LONG: "I"}
+# By the types that a whole number may have: short, as EXIF asks for, and long.
+_VALUES = {3: "H", 4: "I"}
 _ORDERS = {b"II": "<", b"MM": ">"}
 _TIFF = 42
 # Cameras write some dozens.
@@ -27,7 +27,7 @@ def orientation(exif: bytes, xmp: bytes) -> int:
     found = _of_exif(exif.removeprefix(b"Exif\0\0"))
     if found is None and (written := _IN_XMP.search(xmp)):
         found = int(written[1])
-    return found if found in TURNED else AS_STORED
+    return found if found is not None and found in TURNED else AS_STORED
 
 
 def _of_exif(tiff: bytes) -> int | None:

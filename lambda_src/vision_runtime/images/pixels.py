@@ -16,7 +16,7 @@ from PIL import Image
 from vision_runtime.images.header import Header, inspect
 from vision_runtime.images.orientation import orientation
 from vision_runtime.images.profile import harmless
-from vision_runtime.images.rules import ImageFault, ImageLimits, ImageRejected
+from vision_runtime.images.rules import MEBIBYTE, ImageFault, ImageLimits, ImageRejected
 from vision_runtime.images.structure import check_decoder_bytes
 from vision_runtime.redaction import EXAMINED_SIDE, Detector, NotExamined, Region, blur
 
@@ -48,6 +48,8 @@ DECODE_HEADROOM = 1.5
 SHRINK_HEADROOM = 2
 # RGB and CMYK alike.
 JPEG_PIXEL_BYTES = 4
+# Left for the copy that detectors get, in the forms that it goes through: at most 1600 px square each.
+EXAMINED_BYTES = 44 * MEBIBYTE
 DEFAULT_LIMITS = ImageLimits()
 
 
@@ -78,14 +80,23 @@ def prepare(
 
     With a `detector`, what it finds is blurred, and an image that it cannot examine is rejected. Raises
     ImageRejected, and what the detector raises when its service fails.
+
+    A detector's copy takes room too, so that with one pictures may be a little smaller.
     """
+    if detector is not None:
+        limits = replace(limits, max_decoder_bytes=limits.max_decoder_bytes - EXAMINED_BYTES)
     header = inspect(data, limits)
+    side = int(DECODE_HEADROOM * max(spec.width, spec.height))
     with _faults_are_the_senders(header):
-        opened = _opened(header, spec, limits)
+        decoded = _decode(header, (side, side), limits)
+        opened = _opened(decoded, spec)
         upright = opened.upright(_sides_as_stored(spec, opened.orientation))
-    if detector is None:
-        return ModelInput(upright.tobytes(), spec)
-    regions = _found(detector, header, spec, limits)
+        if detector is None:
+            return ModelInput(upright.tobytes(), spec)
+        examined = _for_detectors(decoded, spec, limits)
+    # The large picture goes before a detector needs room.
+    del decoded, opened
+    regions = _found(detector, examined)
     return ModelInput(blur(upright, regions).tobytes(), spec, regions)
 
 
@@ -110,16 +121,25 @@ def _faults_are_the_senders(header: Header) -> Generator[None]:
         raise ImageRejected(ImageFault.CORRUPT, f"the {header.format} cannot be decoded: {error}") from error
 
 
-def _found(detector: Detector, header: Header, spec: InputSpec, limits: ImageLimits) -> tuple[Region, ...]:
-    """What `detector` finds in a larger copy of the image: in the model's it would miss small faces."""
-    copy = replace(spec, width=EXAMINED_SIDE, height=EXAMINED_SIDE, channels=3)
-    with _faults_are_the_senders(header):
-        opened = _opened(header, copy, limits)
-        scale = min(1.0, EXAMINED_SIDE / max(opened.extent))
-        width, height = (max(1, round(side * scale)) for side in opened.extent)
-        upright = opened.upright((width, height))
-        # Of pixels alone: Pillow carries metadata along, and writes a JPEG's comment into the next one.
-        examined = Image.frombytes(upright.mode, upright.size, upright.tobytes())
+def _for_detectors(decoded: _Decoded, spec: InputSpec, limits: ImageLimits) -> Image.Image:
+    """A larger copy of the image, upright and in RGB: in the model's, detectors would miss small faces."""
+    structure = decoded.header.structure
+    scale = min(1.0, EXAMINED_SIDE / max(structure.width, structure.height))
+    size = max(1, round(structure.width * scale)), max(1, round(structure.height * scale))
+    if decoded.scaled:
+        decoded = _decode(decoded.header, size, limits)
+    image, extent = _shrink(_plain(decoded.image), decoded.extent, EXAMINED_SIDE)
+    # Before all that makes copies: the picture may have twice the copy's sides.
+    small = image.resize(size, Image.Resampling.BILINEAR, box=(0.0, 0.0, *extent))
+    small.info = image.info
+    turned = orientation(structure.exif, structure.xmp)
+    opaque = _opaque(_to_srgb(_eight_bit(small)), replace(spec, channels=3))
+    upright = _Opened(opaque, size, turned).upright(size)
+    # Of pixels alone: Pillow carries metadata along, and writes a JPEG's comment into the next one.
+    return Image.frombytes(upright.mode, upright.size, upright.tobytes())
+
+
+def _found(detector: Detector, examined: Image.Image) -> tuple[Region, ...]:
     try:
         return tuple(detector.find(examined))
     except NotExamined as fault:
@@ -163,27 +183,40 @@ class _Opened:
         return resized.transpose(UPRIGHT[self.orientation]) if self.orientation in UPRIGHT else resized
 
 
-def _opened(header: Header, spec: InputSpec, limits: ImageLimits) -> _Opened:
-    """The image, no smaller than the model's sides unless the file is."""
-    image, extent = _decode(header, spec, limits)
-    image, extent = _shrink(_plain(image), extent, spec)
-    turned = orientation(header.structure.exif, header.structure.xmp)
-    return _Opened(_opaque(_to_srgb(_eight_bit(image)), spec), extent, turned)
+@dataclass(frozen=True)
+class _Decoded:
+    """What the decoder gave, covering `extent` (px, with fractions); `scaled` if it was asked for less."""
+
+    header: Header
+    image: Image.Image
+    extent: tuple[float, float]
+    scaled: bool
 
 
-def _decode(header: Header, spec: InputSpec, limits: ImageLimits) -> tuple[Image.Image, tuple[float, float]]:
+def _decode(header: Header, least: tuple[int, int], limits: ImageLimits) -> _Decoded:
+    """The picture as it is stored; a JPEG scaled down while it is decoded, to `least` (px) or more."""
     structure = header.structure
     stream = _TimedBytes(structure.data, limits.decode_seconds)
     image = Image.open(stream, formats=[header.format])
-    side = int(DECODE_HEADROOM * max(spec.width, spec.height))
     # JPEG decodes straight to 1/2, 1/4 or 1/8: 12 MP in 37 ms instead of 233.
-    drafted = image.draft(None, (side, side))
+    drafted = image.draft(None, least)
     if header.format == "JPEG":
-        picture = image.width * image.height * JPEG_PIXEL_BYTES
-        check_decoder_bytes(structure.decoder_bytes + picture, structure.width, structure.height, limits)
+        taken = structure.decoder_bytes + image.width * image.height * JPEG_PIXEL_BYTES
+        check_decoder_bytes(taken, structure.width, structure.height, limits)
     image.load()
     stream.check()
-    return image, drafted[1][2:] if drafted else image.size
+    if drafted is None:
+        return _Decoded(header, image, image.size, scaled=False)
+    return _Decoded(header, image, drafted[1][2:], scaled=image.size != (structure.width, structure.height))
+
+
+def _opened(decoded: _Decoded, spec: InputSpec) -> _Opened:
+    """The image in the model's channels, no smaller than the model's sides unless the file is."""
+    least = SHRINK_HEADROOM * max(spec.width, spec.height)
+    image, extent = _shrink(_plain(decoded.image), decoded.extent, least)
+    structure = decoded.header.structure
+    turned = orientation(structure.exif, structure.xmp)
+    return _Opened(_opaque(_to_srgb(_eight_bit(image)), spec), extent, turned)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -200,14 +233,13 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _shrink(
-    image: Image.Image, extent: tuple[float, float], spec: InputSpec
+    image: Image.Image, extent: tuple[float, float], least: int
 ) -> tuple[Image.Image, tuple[float, float]]:
     """Averaged down by whole factors: colour management and the resize then see few pixels.
 
     By one for each side: a strip of 20,000 x 800 px is large, although its shorter side is not.
     """
-    side = SHRINK_HEADROOM * max(spec.width, spec.height)
-    across, down = (max(1, length // side) for length in image.size)
+    across, down = (max(1, length // least) for length in image.size)
     if across == down == 1:
         return image, extent
     smaller = image.reduce((across, down))

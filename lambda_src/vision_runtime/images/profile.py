@@ -8,8 +8,8 @@ _TAG_COUNT_PLACE, _TAG_BYTES = 128, 12
 # More are an error to the colour engine.
 _MOST_TAGS = 100
 # Tables of any number of processing elements (ICC.1:2022, 10.16), all of which are applied to every colour: a
-# profile of a kilobyte, unpacked, can name a hundred thousand. Those that photos carry have tables of four steps
-# as well, which are used instead.
+# profile of a kilobyte can, unpacked, name a hundred thousand. Those that photos carry have tables of four
+# steps as well, which are used instead.
 _ENDLESS = (b"D2B", b"B2D")
 _UNKNOWN = b"none"
 
@@ -23,6 +23,6 @@ def harmless(profile: bytes) -> bytes:
     made = bytearray(profile)
     for number in range(min(count, _MOST_TAGS)):
         place = _TAG_COUNT_PLACE + 4 + _TAG_BYTES * number
-        if made[place : place + 3] in _ENDLESS:
+        if made[place : place + 3].startswith(_ENDLESS):
             made[place : place + 4] = _UNKNOWN
     return bytes(made)
