@@ -152,7 +152,7 @@ REASONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
             "s3:ListBucketMultipartUploads",
             "s3:PutObject",
         ),
-        "Firehose writes when a buffer is full, by the table's schema; the rest is for files in parts and errors",
+        "Firehose writes when a buffer is full; the rest is for the schema, files in parts, and errors",
     ),
     (
         "Uploads",
