@@ -30,6 +30,8 @@ def instance_needs(environment: Environment) -> Needs:
     needs[f"{training['evaluation_instance_type']} for processing job usage"] += _RUNS_AT_ONCE
     # A new version comes up beside the old one; the smoke test's endpoint is one more.
     needs[f"{hosting['instance_type']} for endpoint usage"] += 2 * hosting["instance_count"] + 1
+    if hosting.get("mode") == "serverless":
+        del needs[f"{hosting['instance_type']} for endpoint usage"]
     return dict(needs)
 
 
