@@ -183,7 +183,7 @@ REASONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Promotion",
         ("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"),
-        "target tracking has its own alarms",
+        "target tracking has its own alarms, and an endpoint that scales to zero one more",
     ),
     (
         "Aftermath",
