@@ -205,7 +205,7 @@ def test_destroy_leaves_nothing_but_what_retention_demands(
 ) -> None:
     what_workflows_make(platform)
     before = platform.stacks()
-    parts = ("data", "foundation", "inference", "monitoring", "promotion", "training")
+    parts = ("data", "foundation", "inference", "monitoring", "promotion", "streaming", "training")
     assert before == [f"vision-dev-{part}" for part in parts]
 
     with pytest.raises(Cancelled, match="'visoin' is not 'vision'"):
