@@ -8,7 +8,7 @@ import pytest
 
 from planning.ladder import fingerprint
 from stages import capacity_page
-from stages.capacity_page import WRITE, kept, page, simulation
+from stages.capacity_page import WRITE, kept, page, simulation, with_head
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
 
@@ -21,6 +21,12 @@ def test_the_page_is_current() -> None:
 
 def test_the_simulations_on_the_page_are_those_of_this_code() -> None:
     assert f"<!-- simulated: {fingerprint()} -->" in PAGE.read_text(), f"simulate anew: {WRITE}"
+
+
+def test_the_readme_shows_the_first_rungs() -> None:
+    readme = (PAGE.parent.parent / "README.md").read_text()
+
+    assert with_head(readme, PAGE.read_text()) == readme, f"write it anew: {WRITE} --keep"
 
 
 @pytest.mark.slow
