@@ -3,8 +3,12 @@
 #   make test               linters, types, unit tests and the twin's own tests
 #   make test-delivery      pushes with faults through the whole pipeline in the twin; a first deployment, a removal
 #   make test-faults        a fault at every state of every workflow in the twin, and the table of what came of it
+#   make test-api           the API of a deployed environment in the twin: every operation, and bad input
+#   make bench-api          the same with 5,000 requests drawn from the API's document; the adapter's start and size
+#   make fuzz               200,000 damaged images, and the odd and hostile ones, through the image rules (INPUTS=, SEED=)
 #   make verify             what the pipeline's build step runs: linters, unit tests, synth, compliance
 #   make compliance         the verdict alone: what the rules find in every template, and what is acknowledged
+#   make bench-load         the inference half under load in the twin: latency, throughput, what was lost
 #   make bench-capacity     simulates half a million to a billion images a day, and writes docs/capacity.md
 #   make lint | synth | bench | clean
 
@@ -28,7 +32,7 @@ CDK_OUT ?= cdk.out
 BUILD_TOGETHER = -j$(shell nproc 2>/dev/null || echo 2) $(if $(filter output-sync,$(.FEATURES)),-Otarget)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build demo test test-delivery test-faults verify compliance lint format synth bench bench-capacity clean
+.PHONY: help setup setup-build demo test test-delivery test-faults test-api bench-api fuzz verify compliance lint format synth bench bench-load bench-capacity clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -44,13 +48,23 @@ demo: setup
 
 test: setup
 	@$(RUN) $(MAKE) --no-print-directory lint-only model-only
-	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults" --ignore=tests/model
+	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults and not api" --ignore=tests/model
 
 test-delivery: setup
-	@$(RUN) $(PYTEST) -m delivery tests/journeys tests/ops
+	@$(RUN) $(PYTEST) -n 2 --dist loadgroup -m delivery tests/journeys tests/ops tests/twin
+
+test-api: setup
+	@$(RUN) $(PYTEST) -m api tests/api
+
+bench-api: setup
+	@$(RUN) $(PY) -m benchmarks.adapter
+	@API_CASES=5000 $(RUN) $(PYTEST) -s -m api tests/api/test_bad_input.py
 
 test-faults: setup
 	@$(RUN) $(PYTEST) -m faults tests/faults
+
+fuzz: setup-build
+	@$(PY) -m tests.fuzz.images --inputs $(or $(INPUTS),200000) --seed $(or $(SEED),1)
 
 verify: setup-build
 	@$(RUN) $(MAKE) --no-print-directory $(BUILD_TOGETHER) parts-only compliance-only unit-only lint-product model-quick
@@ -70,6 +84,9 @@ synth: setup-build
 bench: setup
 	@$(RUN) $(PY) -m benchmarks.synth
 	@$(RUN) $(PY) -m benchmarks
+
+bench-load: setup
+	@$(RUN) $(PY) -m benchmarks.load $(if $(filter yes,$(SHORT)),--short)
 
 # The ladder with its simulations, a minute of one core; writes the page that a test holds to the code.
 bench-capacity: setup-build
@@ -97,10 +114,10 @@ lint-product: lint-style
 	@$(RUN) $(PY) ops/passed_before.py types $(PRODUCT) -- node_modules/.bin/pyright --warnings $(PRODUCT)
 	@echo "lint: passed"
 
-QUICK = -m "not twin and not delivery and not slow and not faults"
+QUICK = -m "not twin and not delivery and not slow and not faults and not api"
 # Parts that import nothing of the app: where they did not change, their tests need not run again.
 PARTS_TESTS = tests/lambda_src tests/smoke_tests
-PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py $(PARTS_TESTS)
+PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py tests/fuzz $(PARTS_TESTS)
 
 unit-only:
 	@$(PYTEST) $(QUICK) --ignore=tests/model --ignore=tests/lambda_src --ignore=tests/smoke_tests

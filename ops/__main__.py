@@ -19,9 +19,11 @@ from ops.doctor import report
 from ops.doctor.bootstrap import POLICY
 from ops.doctor.examination import examine
 from ops.faults import OperatorFault
+from ops.models import accuracy
 from ops.models import commands as models
 from ops.options import Json, Profiles, Role, Yes, faults_in_words
 from ops.pipeline import Pipeline
+from ops.streaming import commands as streaming
 from ops.terminal import as_json, say, speak_to
 
 app = typer.Typer(
@@ -31,6 +33,8 @@ app = typer.Typer(
     help="What people do by hand: look, deploy, approve, train, promote, roll back, take away.",
 )
 models.register(app)
+streaming.register(app)
+accuracy.register(app)
 planning_commands.register(app)
 
 

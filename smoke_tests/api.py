@@ -15,6 +15,7 @@ from smoke_tests import traces
 from smoke_tests.budget import Budget
 
 PREDICTIONS_PATH = "v1/smoke/predictions"
+SUBMIT_PATH = f"{PREDICTIONS_PATH}:submit"
 CALLERS = 4
 # API Gateway itself gives up after 29 s.
 _TIMEOUT = (5, 30)
@@ -50,7 +51,7 @@ class _SignedWithRole(AuthBase):
             data=r.body or b"",
             headers={
                 "Host": urlsplit(str(r.url)).netloc,
-                "Content-Type": r.headers.get("Content-Type", ""),
+                **{name: r.headers[name] for name in ("Content-Type",) if name in r.headers},
             },
         )
         SigV4Auth(self._credentials.get_frozen_credentials(), "execute-api", self._region).add_auth(unsigned)
@@ -64,6 +65,7 @@ class Api:
     def __init__(self, base_url: str, credentials: Any, region: str, budget: Budget) -> None:
         """`base_url` ends in a slash; calls stop when `budget` does."""
         self.url = base_url + PREDICTIONS_PATH
+        self._base = base_url
         self._auth = _SignedWithRole(credentials, region)
         self._budget = budget
         self.calls = 0
@@ -84,22 +86,46 @@ class Api:
         Raises:
             requests.RequestException: the API could not be reached.
         """
+        return self._call("POST", self.url, body, content_type, signed=signed, tries=tries)
+
+    def submit(self, body: bytes, content_type: str) -> Answer:
+        """Hand one image in for a later answer. Tries again and raises as `post` does."""
+        return self._call("POST", self._base + SUBMIT_PATH, body, content_type)
+
+    def result(self, id: str) -> Answer:
+        """Ask what became of an image that was handed in. Tries again and raises as `post` does."""
+        return self._call("GET", f"{self.url}/{id}", b"", "")
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        content_type: str,
+        *,
+        signed: bool = True,
+        tries: int = _MOST_TRIES,
+    ) -> Answer:
         attempt = 0
         while True:
             attempt += 1
             self._budget.check("calling the API")
-            answer, retry_after = self._post_once(body, content_type, signed=signed)
+            answer, retry_after = self._call_once(method, url, body, content_type, signed=signed)
             if answer.status not in _PASSING or attempt >= tries:
                 return replace(answer, tries=attempt)
             time.sleep(min(retry_after or 0.3 * attempt, _LONGEST_RETRY_AFTER))
 
-    def _post_once(self, body: bytes, content_type: str, *, signed: bool) -> tuple[Answer, float]:
+    def _call_once(
+        self, method: str, url: str, body: bytes, content_type: str, *, signed: bool
+    ) -> tuple[Answer, float]:
         began = time.perf_counter()
         self.calls += 1
-        response = self._session.post(
-            self.url,
-            data=body,
-            headers={"Content-Type": content_type, _TRACE: traces.new_header()},
+        typed = {"Content-Type": content_type} if content_type else {}
+        response = self._session.request(
+            method,
+            url,
+            data=body or None,
+            headers={**typed, _TRACE: traces.new_header()},
             auth=self._auth if signed else _unsigned,
             timeout=_TIMEOUT,
         )

@@ -19,6 +19,8 @@ DATASETS_PREFIX = "smoke/"
 ARTIFACT_PREFIXES = ("models/smoke/", "evaluations/smoke/", "checkpoints/smoke/")
 # Keyed by data, which a run may share with one before: of the smoke line's, everything goes.
 DATA_PREFIXES = ("prepared/smoke/", "quarantine/smoke/")
+# Images that were handed in are keyed by prediction: of the smoke line's, everything goes.
+UPLOADS_PREFIX = "smoke/"
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,11 @@ class SmokeLine:
         found = {
             place: [item for item in self._keys(*place) if self._concerns(item["Key"])] for place in places
         }
-        for prefix in DATA_PREFIXES:
-            found[self._settings.artifacts_bucket, prefix] = self._keys(
-                self._settings.artifacts_bucket, prefix
-            )
+        # What asynchronous endpoints were asked and have answered is keyed by request.
+        prefixes = (*DATA_PREFIXES, f"asynchronous/{self._settings.endpoint_name}/")
+        whole = [(self._settings.artifacts_bucket, prefix) for prefix in prefixes]
+        for place in (*whole, (self._settings.uploads_bucket, UPLOADS_PREFIX)):
+            found[place] = self._keys(*place)
         return {place: items for place, items in found.items() if items}
 
     def delete_all(self, budget: Budget) -> Deleted:

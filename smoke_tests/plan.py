@@ -92,6 +92,15 @@ _OF_TRAINING = (
 _OF_REQUESTS = (
     (
         Step(
+            "burst",
+            "An image through the burst path gets the right label",
+            "Inference",
+            steps.burst_path,
+            ("endpoint",),
+        ),
+    ),
+    (
+        Step(
             "direct",
             "The endpoint itself says what the API says",
             "Inference",

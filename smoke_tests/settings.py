@@ -57,6 +57,7 @@ class Settings(BaseModel):
     )
     datasets_bucket: _Bucket = Field(alias="DATASETS_BUCKET", description=_STACK_OUTPUT)
     artifacts_bucket: _Bucket = Field(alias="ARTIFACTS_BUCKET", description=_STACK_OUTPUT)
+    uploads_bucket: _Bucket = Field(alias="UPLOADS_BUCKET", description=_STACK_OUTPUT)
     lineage_table: _Name = Field(alias="LINEAGE_TABLE", description=_STACK_OUTPUT)
     endpoint_name: _Name = Field(alias="SMOKE_ENDPOINT_NAME", description=_STACK_OUTPUT)
     model_package_group: _Name = Field(alias="SMOKE_MODEL_PACKAGE_GROUP", description=_STACK_OUTPUT)

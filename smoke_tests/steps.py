@@ -6,7 +6,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from smoke_tests import bad_inputs, cost, dataset, endpoints, leftovers, lineage, predictions, training
+from smoke_tests import bad_inputs, burst, cost, dataset, endpoints, leftovers, lineage, predictions, training
 from smoke_tests.bad_inputs import BadInput
 from smoke_tests.budget import Budget
 from smoke_tests.context import RUN_PREFIX, Context
@@ -168,6 +168,22 @@ def answers_well_formed(run: Context, check: Check) -> None:
     check.detail = predictions.require_well_formed(run.evidence.predictions)
 
 
+def burst_path(run: Context, check: Check) -> None:
+    """An image that the model never saw goes down the burst path and comes out right, with its lineage."""
+    sample = run.dataset.samples(1)[0]
+    found = burst.ask_later(run.api, sample, run.outcome.model_package_arn, run.budget)
+    check.evidence["prediction"] = found.id
+    recorded = run.lineage.item("PREDICTION", found.id)
+    require(bool(recorded), f"lineage has no record of prediction {found.id}")
+    expected = {"line": "smoke", "label": found.label, "run_id": run.run_id}
+    for name, value in expected.items():
+        require(
+            recorded.get(name) == value,
+            f"lineage says {name} {recorded.get(name)!r} of prediction {found.id}, not {value!r}",
+        )
+    check.detail = f"{found.label} after {found.seconds:.1f} s, recorded"
+
+
 def refuse(run: Context, check: Check, bad: BadInput) -> None:
     """The API refuses one bad input with a 4xx that says why."""
     refusal = bad_inputs.send(run.api, bad, run.dataset.samples(1)[0].content)
@@ -225,7 +241,8 @@ def nothing_left(run: Context, check: Check, budget: Budget) -> None:
     remaining = leftovers.find_remaining(run.line, budget, lambda: run.executions(run.run_id))
     require(not remaining, f"still there: {'; '.join(remaining)}")
     check.detail = (
-        "no endpoint, configuration, model, package, object or running workflow; lineage and logs stay"
+        "no endpoint, configuration, model, package, object or running workflow; lineage and logs stay, "
+        "a result for a day"
     )
 
 

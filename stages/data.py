@@ -12,9 +12,12 @@ from stages.settings import EnvironmentSettings
 from vision_platform.backups import TableBackups
 from vision_platform.data_lake import DataLake, LakeRetention
 from vision_platform.encryption import PlatformKey
+from vision_platform.feedback_table import FeedbackTable
+from vision_platform.idempotency import IdempotencyTable
 from vision_platform.lineage import LineageTable
 from vision_platform.model_lines import ModelLines
 from vision_platform.resources import KEEP
+from vision_platform.results_table import ResultsTable
 
 
 class DataStack(Stack):
@@ -42,20 +45,27 @@ class DataStack(Stack):
                 intermediate_days=retention.intermediate_days,
                 infrequent_access_days=retention.infrequent_access_days,
                 smoke_days=retention.smoke_days,
+                upload_days=retention.upload_days,
+                answer_days=retention.answer_days,
             ),
         )
         self.lineage = LineageTable(self, "Lineage", key=key.key, protected=environment.protected)
+        self.idempotency = IdempotencyTable(self, "Idempotency", key=key.key, protected=environment.protected)
+        self.results = ResultsTable(self, "Results", key=key.key, protected=environment.protected)
+        self.feedback = FeedbackTable(self, "Feedback", key=key.key, protected=environment.protected)
         if environment.safeguards.backups:
             TableBackups(
                 self,
                 "Backups",
                 name=f"{lines.prefix}-lineage",
-                table=self.lineage.table,
+                tables=[self.lineage.table, self.results.table, self.feedback.table],
                 key=key,
                 days=retention.backup_days,
             )
         else:
             self.lineage.acknowledge_no_backups()
+            self.results.acknowledge_no_backups()
+            self.feedback.acknowledge_no_backups()
         self.model_groups: dict[str, sagemaker.CfnModelPackageGroup] = {}
         for line in lines.names:
             group = sagemaker.CfnModelPackageGroup(
@@ -68,4 +78,6 @@ class DataStack(Stack):
             self.model_groups[line] = group
         self.datasets_bucket = CfnOutput(self, "DatasetsBucket", value=self.lake.datasets.bucket_name)
         self.artifacts_bucket = CfnOutput(self, "ArtifactsBucket", value=self.lake.artifacts.bucket_name)
+        self.uploads_bucket = CfnOutput(self, "UploadsBucket", value=self.lake.uploads.bucket_name)
+        self.results_table = CfnOutput(self, "ResultsTableName", value=self.results.name)
         self.lineage_table = CfnOutput(self, "LineageTableName", value=self.lineage.name)

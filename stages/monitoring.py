@@ -11,10 +11,13 @@ from constructs import Construct
 from stages.inference import InferenceStack
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings
+from stages.streaming import StreamingStack
+from stages.streaming_objectives import stream_objectives
 from stages.training import TrainingStack
 from vision_platform.announcements import ModelAnnouncements
 from vision_platform.encryption import PlatformKey
 from vision_platform.event_bus import PlatformBus
+from vision_platform.feedback_watching import accuracy_alarm, feedback_graphs
 from vision_platform.guardrails import guardrails
 from vision_platform.model_lines import ModelLines
 from vision_platform.monitoring import Alarms, AlertTopic, Objective, PlatformDashboard
@@ -34,6 +37,7 @@ class MonitoringStack(Stack):
         bus: PlatformBus,
         promotion: PromotionStack,
         training: TrainingStack,
+        streaming: StreamingStack,
         inference: InferenceStack,
         **kwargs: Any,
     ) -> None:
@@ -51,7 +55,12 @@ class MonitoringStack(Stack):
             environment=environment.name,
             runbook_url=goals.runbook_url,
         )
-        functions = {"predict": inference.predict, "gate": promotion.gate} | training.functions
+        functions = {
+            "predict": inference.predict,
+            "consume": streaming.consume,
+            "feedback": inference.feedback,
+            "gate": promotion.gate,
+        } | training.functions
         guards = guardrails(
             lines,
             low_confidence=quality.low_confidence,
@@ -60,8 +69,25 @@ class MonitoringStack(Stack):
             latency_ms=quality.latency_ms,
             period_seconds=quality.period_seconds,
         )
+        stream_goals = stream_objectives(
+            streaming.stream, streaming.consume, environment.streaming, period=period
+        )
+        by_labels = (
+            [
+                accuracy_alarm(
+                    min_accuracy=quality.min_accuracy,
+                    min_labels=quality.min_labels,
+                    days=quality.accuracy_days,
+                    confidence=quality.accuracy_confidence,
+                )
+            ]
+            if quality.min_accuracy is not None
+            else []
+        )
         objectives = [
             *guards,
+            *stream_goals,
+            *by_labels,
             Objective(
                 name="api-5xx",
                 # The average of a count of ones and zeros is the share of failed requests.
@@ -146,10 +172,12 @@ class MonitoringStack(Stack):
                 ("Requests", [api.metric_count(), api.metric_client_error(), api.metric_server_error()]),
                 ("Latency", [api.metric_latency(statistic=each) for each in ("p50", "p95", "p99")]),
                 ("Training", [machine.metric_succeeded(), machine.metric_failed()]),
+                ("Burst path", [each.metric for each in stream_goals]),
                 ("Promotion", [promotions.metric_succeeded(), promotions.metric_failed()]),
                 *[
                     (f"The champion's {each.name.removeprefix('champion-')}", [each.metric])
                     for each in guards
                 ],
+                *feedback_graphs(),
             ],
         )

@@ -1,4 +1,4 @@
-"""One environment of the platform: its six stacks, in the order in which they depend on each other."""
+"""One environment of the platform: its seven stacks, in the order in which they depend on each other."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from stages.monitoring import MonitoringStack
 from stages.promotion import PromotionStack
 from stages.settings import EnvironmentSettings, PlaceSettings
 from stages.smoke_prices import smoke_prices
+from stages.streaming import StreamingStack
 from stages.training import TrainingStack
 from vision_platform.model_lines import SMOKE, ModelLines
 from vision_platform.smoke_access import smoke_role_name
@@ -131,6 +132,20 @@ class PlatformStage(Stage):
             owns_account=owns_account,
             **named("training"),
         )
+        streaming = StreamingStack(
+            self,
+            "Streaming",
+            project_root=project_root,
+            environment=environment,
+            lines=lines,
+            key=foundation.key,
+            identities=foundation.identities,
+            placement=foundation.placement,
+            data=data,
+            **named("streaming"),
+        )
+        # One after the other, as all stacks: a change set is reviewed, and rolled back, by itself.
+        streaming.add_stack_dependency(training)
         inference = InferenceStack(
             self,
             "Inference",
@@ -143,6 +158,7 @@ class PlatformStage(Stage):
             data=data,
             promotion=promotion,
             training=training,
+            streaming=streaming,
             **named("inference"),
         )
         MonitoringStack(
@@ -154,6 +170,7 @@ class PlatformStage(Stage):
             bus=foundation.bus,
             promotion=promotion,
             training=training,
+            streaming=streaming,
             inference=inference,
             **named("monitoring"),
         )
@@ -163,6 +180,7 @@ class PlatformStage(Stage):
             "PROMOTION_MACHINE_ARN": promotion.state_machine_arn,
             "DATASETS_BUCKET": data.datasets_bucket,
             "ARTIFACTS_BUCKET": data.artifacts_bucket,
+            "UPLOADS_BUCKET": data.uploads_bucket,
             "LINEAGE_TABLE": data.lineage_table,
             "PREDICT_LOG_GROUP": inference.predict_log,
         }

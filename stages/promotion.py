@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from stages.data import DataStack
+from stages.hosting_plan import hosting_plan
 from stages.settings import EnvironmentSettings
-from vision_platform import data_lake, logs
+from vision_platform import asynchronous_results, data_lake, logs
+from vision_platform.asynchronous_results import InferenceTopics
 from vision_platform.encryption import PlatformKey
 from vision_platform.event_bus import PlatformBus
 from vision_platform.functions import FunctionProps, PlatformFunction
@@ -23,7 +26,7 @@ from vision_platform.model_lines import CHAMPION, ModelLines
 from vision_platform.network import Placement
 from vision_platform.package_sharing import ModelReader, ModelSource, share_models
 from vision_platform.permissions import PlatformRole
-from vision_platform.promotion_requests import HostingPlan, Rollout
+from vision_platform.promotion_plan import Asynchronous, HostingPlan, MultiModel
 from vision_platform.promotion_workflow import PromotionResources, PromotionWorkflow
 
 _BY_RUN = "Evaluations are keyed by run, which nobody knows at deployment; the prefix says which kind"
@@ -75,7 +78,7 @@ class PromotionStack(Stack):
             self,
             "Workflow",
             role=identities.promotion,
-            plan=self._plan(hosting.role, alarms),
+            plan=self._plan(hosting, alarms, data),
             resources=PromotionResources(
                 lines=lines,
                 table=data.lineage,
@@ -134,23 +137,37 @@ class PromotionStack(Stack):
             placement=self._placement,
         )
 
-    def _plan(self, hosting: PlatformRole, alarms: Sequence[str]) -> HostingPlan:
+    def _plan(self, hosting: JobRole, alarms: Sequence[str], data: DataStack) -> HostingPlan:
         settings = self._environment.hosting
-        return HostingPlan(
+        return hosting_plan(
+            settings,
             image=self.image.uri,
-            role=hosting.role_arn,
+            role=hosting.role.role_arn,
             key=self._key.arn,
             vpc_config=self._placement.as_sagemaker() if self._placement else None,
-            instance_type=settings.instance_type,
-            instances=settings.instance_count,
-            most_instances=settings.max_instance_count,
-            invocations_per_instance=settings.target_invocations_per_instance,
-            rollout=Rollout(
-                strategy=settings.strategy,
-                step_percent=settings.step_percent,
-                step_wait_seconds=settings.step_wait_seconds,
-                bake_seconds=settings.bake_seconds,
-                timeout_seconds=settings.deployment_timeout_minutes * 60,
-                alarms=alarms,
-            ),
+            alarms=alarms,
+            asynchronous=self._asynchronous(hosting.role, data) if settings.mode == "asynchronous" else None,
+            multi_model=self._multi_model(data) if settings.mode == "multi-model" else None,
+        )
+
+    def _multi_model(self, data: DataStack) -> MultiModel:
+        settings = self._environment.hosting
+        made_of = (self.image.digest, settings.instance_type, str(settings.instance_count))
+        return MultiModel(
+            folder=f"s3://{data.lake.artifacts.bucket_name}/models",
+            fleet=f"fleet-{hashlib.sha256(' '.join(made_of).encode()).hexdigest()[:8]}",
+        )
+
+    def _asynchronous(self, hosting: PlatformRole, data: DataStack) -> Asynchronous:
+        settings, bucket = self._environment.hosting, data.lake.artifacts
+        topics = InferenceTopics(self, "Inference", key=self._key)
+        topics.allow_publishing(hosting)
+        asynchronous_results.allow_working(hosting, bucket, self._lines)
+        return Asynchronous(
+            folder=asynchronous_results.folder_of(bucket),
+            success_topic=topics.success,
+            error_topic=topics.error,
+            concurrency_per_instance=settings.concurrent_requests_per_instance,
+            backlog_per_instance=settings.target_backlog_per_instance,
+            to_zero=settings.scale_to_zero,
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, computed_field, field_validator, model_validator
 
+from stages.settings_api import ApiSettings
 from stages.settings_delivery import DeliverySettings, SmokeSettings, SourceSettings
 from stages.settings_fields import (
     AccountId,
@@ -18,43 +19,26 @@ from stages.settings_fields import (
     Region,
     Zone,
 )
+from stages.settings_hosting import HostingSettings
 from stages.settings_models import (
     GateSettings,
-    HostingSettings,
     PreprocessingSettings,
     QualitySettings,
     TrainingSettings,
     TuningSettings,
 )
+from stages.settings_streaming import StreamingSettings
 from stages.settings_workload import WorkloadSettings
 from stages.sizing import SIZED, derived
 
 # Stages of the pipeline itself; and `delivery`, whose names the pipeline's own stacks and keys bear.
 _RESERVED = ("source", "build", "updatepipeline", "assets", "review", "confirm", "delivery")
-# A stage of CodePipeline holds 50 actions; a region takes thirteen where its change sets are reviewed.
+# A stage of CodePipeline holds 50 actions; a region takes fifteen where its change sets are reviewed.
 _MOST_REGIONS = 3
 
 
 class SettingsError(Exception):
     """The settings are wrong; the message names every key that is, its value and the cure."""
-
-
-class ApiSettings(Group):
-    """The prediction API: throttling (requests per second), and the adapter function's size and limits.
-
-    What is not set follows from `workload`; the defaults here are what the usual workload comes to.
-    """
-
-    rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 75
-    # No more than the function takes at once: beyond that, callers would be refused later and less clearly.
-    burst: Annotated[int, Field(ge=1, le=5000)] = 50
-    memory_mb: Annotated[int, Field(ge=256, le=10240)] = 1024
-    # API Gateway gives an integration 29 seconds; the function must give up earlier to answer for itself.
-    timeout_seconds: Annotated[int, Field(ge=3, le=28)] = 20
-    # Kept for the function, and its limit; 0 reserves nothing, for accounts whose quota is still small.
-    reserved_concurrency: Annotated[int, Field(ge=0)] = 50
-    # One address may send so many requests in five minutes before the web ACL blocks it.
-    requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000)] = 20_000
 
 
 class MonitoringSettings(Group):
@@ -91,6 +75,10 @@ class RetentionSettings(Group):
     smoke_days: Annotated[int, Field(ge=1)] = 7
     report_days: Annotated[int, Field(ge=1)] = 400
     backup_days: Annotated[int, Field(ge=1)] = 35
+    # Images of the burst path, what came of them for `GET /v1/predictions/{id}`, and that in the lake.
+    upload_days: Annotated[int, Field(ge=1)] = 7
+    result_days: Annotated[int, Field(ge=1)] = 7
+    answer_days: Annotated[int, Field(ge=1)] = 400
 
 
 class SafeguardSettings(Group):
@@ -123,6 +111,7 @@ class EnvironmentSettings(Group):
     # The environment before this one whose approved models may be promoted here, instead of its own.
     models_from: str | None = None
     api: ApiSettings = ApiSettings()
+    streaming: StreamingSettings = StreamingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     retention: RetentionSettings = RetentionSettings()
     safeguards: SafeguardSettings = SafeguardSettings()
@@ -157,6 +146,15 @@ class EnvironmentSettings(Group):
         if "regions" in data:
             raise ValueError("give region, or regions for several, and not both")
         return {key: value for key, value in data.items() if key != "region"} | {"regions": [data["region"]]}
+
+    @model_validator(mode="after")
+    def _serves_models_where_they_lie(self) -> EnvironmentSettings:
+        if self.hosting.mode == "multi-model" and self.models_from is not None:
+            raise ValueError(
+                "hosting.mode 'multi-model' loads models from this environment's own bucket, and models_from "
+                f"promotes those of '{self.models_from}': choose another mode, or take models_from out"
+            )
+        return self
 
     @field_validator("name")
     @classmethod
@@ -202,6 +200,7 @@ _SHARED_GROUPS = (
     "hosting",
     "quality",
     "api",
+    "streaming",
     "monitoring",
     "retention",
     "safeguards",

@@ -157,36 +157,8 @@ class GateSettings(Group):
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
 
 
-class HostingSettings(Group):
-    """The real-time endpoint: hardware, scaling, and how a new model takes over."""
-
-    instance_type: InstanceType = "ml.c7i.large"
-    instance_count: Annotated[int, Field(ge=1, le=100)] = 2
-    # More than `instance_count`: the endpoint scales between the two by invocations per instance and minute.
-    max_instance_count: Annotated[int, Field(ge=1, le=500)] | None = None
-    target_invocations_per_instance: Annotated[int, Field(ge=1)] = 600
-    strategy: Literal["canary", "linear", "all_at_once"] = "canary"
-    # Share of the instances that get the new model first (canary), or with each step (linear).
-    step_percent: Annotated[int, Field(ge=1, le=50)] = 50
-    # Between steps, and after the last one before the old instances go; alarms watch all the while.
-    step_wait_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
-    bake_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
-    deployment_timeout_minutes: Annotated[int, Field(ge=5, le=120)] = 60
-
-    @model_validator(mode="after")
-    def _can_do_what_it_says(self) -> HostingSettings:
-        if self.max_instance_count is not None and self.max_instance_count < self.instance_count:
-            raise ValueError(
-                f"max_instance_count ({self.max_instance_count}) is less than "
-                f"instance_count ({self.instance_count})"
-            )
-        if self.strategy != "all_at_once" and self.instance_count < 2:
-            raise ValueError(f"strategy '{self.strategy}' needs an instance_count of at least 2")
-        return self
-
-
 class QualitySettings(Group):
-    """What takes a new model back while it is rolled out: alarms on its answers, errors and latency."""
+    """What takes a new model back while it is rolled out, and what its labels must say in the long run."""
 
     # An answer with less confidence than this counts as uncertain.
     low_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -196,3 +168,14 @@ class QualitySettings(Group):
     latency_ms: Annotated[int, Field(ge=1)] = 500
     # CloudWatch looks at metrics of high resolution every 10 or 30 seconds, at others every minute.
     period_seconds: Literal[10, 30, 60, 120, 300] = 60
+    # People are called when the accuracy by labels is surely below this: none switches that off.
+    min_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = 0.9
+    # With fewer labels nobody is called.
+    min_labels: Annotated[int, Field(ge=1)] = 200
+    # Over the answers of so many days, today included.
+    accuracy_days: Annotated[int, Field(ge=1, le=90)] = 7
+    accuracy_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    # A label whose prediction has not come by then is given up, and counted as such.
+    label_wait_days: Annotated[int, Field(ge=1, le=365)] = 14
+    # Labels taken at once; reserved for the function where api.reserved_concurrency reserves anything.
+    label_concurrency: Annotated[int, Field(ge=1)] = 10

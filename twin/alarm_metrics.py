@@ -106,6 +106,12 @@ def period_values(alarm: Mapping[str, Any], now: float) -> list[float | None]:
 
 def _evaluate(queries: list[dict[str, Any]], periods: range) -> Series:
     """Return the series of the one query that returns data."""
+    wanted = next(query["Id"] for query in queries if query.get("ReturnData", True))
+    return series_of(queries, periods)[wanted]
+
+
+def series_of(queries: list[dict[str, Any]], periods: range) -> dict[str, Series]:
+    """Return the series of every query by its id; raises `MathError` for what metric math cannot do."""
     values: dict[str, Series] = {}
     plain = [query["Id"] for query in queries if "MetricStat" in query]
     for query in queries:
@@ -119,10 +125,14 @@ def _evaluate(queries: list[dict[str, Any]], periods: range) -> Series:
     while waiting:
         ready = [name for name, tree in waiting.items() if metric_math.names(tree) <= values.keys()]
         if not ready:
+            known = {*values, *waiting}
+            for name, tree in waiting.items():
+                if missing := metric_math.names(tree) - known:
+                    raise MathError(f"Metrics: {name} uses {', '.join(sorted(missing))}, which is no id")
             raise MathError(f"Metrics: {', '.join(sorted(waiting))} use each other in a circle")
         for name in ready:
             values[name] = Evaluation(values, plain, periods).series(waiting.pop(name))
-    return values[next(query["Id"] for query in queries if query.get("ReturnData", True))]
+    return values
 
 
 def _statistics(

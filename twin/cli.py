@@ -15,6 +15,7 @@ from rich.console import Console
 
 from twin import delivery_status, fault_commands, figures
 from twin.client import DEFAULT_PORT, BusyPort, Twin, TwinError
+from twin.console import commands as console_commands
 from twin.delivery_view import DeliveryView
 from twin.delivery_watch import Change, NoExecution, Watch
 
@@ -283,6 +284,7 @@ def fidelity(context: typer.Context) -> None:
 
 
 fault_commands.add_to(app, out, faults_in_words)
+console_commands.add_to(app, out, faults_in_words)
 
 
 def main() -> None:

@@ -170,7 +170,7 @@ def _push(engine: Engine, chosen: argparse.Namespace) -> None:
 
     image = engine.load(chosen.name)
     repository, _, tag = _tagged(chosen.name).rpartition(":")
-    domain, _, path = repository.partition("/")
+    domain, _, name = repository.partition("/")
     place = _DOMAIN.match(domain)
     if place is None:
         raise CommandError(f"docker push {chosen.name} is refused: the twin has ECR registries only")
@@ -185,19 +185,21 @@ def _push(engine: Engine, chosen: argparse.Namespace) -> None:
         aws_session_token=login.get("AWS_SESSION_TOKEN"),
         config=Config(proxies={}, retries={"max_attempts": 2}),
     )
+    # The login may be of another account, which the repository's policy then lets in or not.
+    target = {"registryId": place["account"], "repositoryName": name}
     manifest = json.loads(image.manifest)
     blobs = {manifest["config"]["digest"]: image.config, manifest["layers"][0]["digest"]: image.layer}
     try:
-        known = ecr.batch_check_layer_availability(repositoryName=path, layerDigests=list(blobs))
+        known = ecr.batch_check_layer_availability(**target, layerDigests=list(blobs))
         present = {
             found["layerDigest"] for found in known["layers"] if found["layerAvailability"] == "AVAILABLE"
         }
         for digest, content in blobs.items():
             print(f"{digest[7:19]}: {'Layer already exists' if digest in present else 'Pushed'}")
             if digest not in present:
-                _upload(ecr, path, digest, content)
+                _upload(ecr, target, digest, content)
         ecr.put_image(
-            repositoryName=path,
+            **target,
             imageTag=tag,
             imageManifest=image.manifest.decode(),
             imageManifestMediaType=manifest["mediaType"],
@@ -207,18 +209,18 @@ def _push(engine: Engine, chosen: argparse.Namespace) -> None:
     print(f"{tag}: digest: {image.digest} size: {len(image.manifest)}")
 
 
-def _upload(ecr: Any, repository: str, digest: str, content: bytes) -> None:
-    upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
+def _upload(ecr: Any, target: Mapping[str, str], digest: str, content: bytes) -> None:
+    upload = ecr.initiate_layer_upload(**target)["uploadId"]
     for start in range(0, len(content), _PART_BYTES):
         part = content[start : start + _PART_BYTES]
         ecr.upload_layer_part(
-            repositoryName=repository,
+            **target,
             uploadId=upload,
             partFirstByte=start,
             partLastByte=start + len(part) - 1,
             layerPartBlob=part,
         )
-    ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest])
+    ecr.complete_layer_upload(**target, uploadId=upload, layerDigests=[digest])
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,5 +1,6 @@
 """Targets of EventBridge rules and schedules: reached with their role, or as their own policies allow."""
 
+import json
 import logging
 import uuid
 from collections.abc import Callable
@@ -25,6 +26,8 @@ def install() -> None:
         try:
             if target.get("Arn", "").startswith("arn:aws:codepipeline:"):
                 start_pipeline(target["Arn"])
+            elif target.get("Arn", "").startswith("arn:aws:kinesis:"):
+                put_record(target, view or _events._pattern_event_view(event), rule)
             else:
                 invoke(target, event, rule, view)
         finally:
@@ -60,6 +63,34 @@ def start_pipeline(arn: str) -> None:
     _as_target_role(
         "codepipeline", lambda client: client.start_pipeline_execution(name=arn.rsplit(":", 1)[-1])
     )
+
+
+def put_record(target: dict[str, Any], view: Any, rule: dict[str, Any]) -> None:
+    """Put an event, or what the target makes of it, into a stream with the role of the target."""
+    whole = view.event_with_detail()
+    if target.get("InputTransformer"):
+        text = _events._apply_input_transformer(target["InputTransformer"], rule, view)
+    elif target.get("Input"):
+        text = target["Input"]
+    else:
+        text = json.dumps(_at(whole, target.get("InputPath") or "$"))
+    path = (target.get("KinesisParameters") or {}).get("PartitionKeyPath")
+    # Without a path, or where it leads nowhere, the event's id spreads the records.
+    key = _at(whole, path) if path else None
+    key = key if isinstance(key, str) and key else str(whole.get("id", uuid.uuid4()))
+    _as_target_role(
+        "kinesis",
+        lambda client: client.put_record(StreamARN=target["Arn"], PartitionKey=key[:256], Data=text.encode()),
+    )
+
+
+def _at(document: Any, path: str) -> Any:
+    """What a path such as ``$.detail.object.key`` leads to; None when it leads nowhere."""
+    found = document
+    for part in path.removeprefix("$").split("."):
+        if part:
+            found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def _of_scheduler() -> bool:

@@ -83,6 +83,18 @@ def alarm_state(name: str) -> str | None:
     return str(alarm["StateValue"]) if alarm else None
 
 
+def ringing_for(action: str) -> list[dict[str, Any]]:
+    """Return the metric alarms of the current scope that are in ALARM and have `action` for that state."""
+    found = list(_metrics._alarms.values())
+    return [
+        alarm
+        for alarm in found
+        if alarm["StateValue"] == "ALARM"
+        and alarm.get("ActionsEnabled", True)
+        and action in (alarm.get("AlarmActions") or [])
+    ]
+
+
 def _evaluate_for_ever(evict: Any) -> None:
     evicted = time.monotonic()
     while True:

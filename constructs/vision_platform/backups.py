@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import aws_backup as backup
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
@@ -15,7 +17,7 @@ _DAILY = "cron(0 3 * * ? *)"
 
 
 class TableBackups(Construct):
-    """A backup plan for one table; copies are kept for `days`."""
+    """A backup plan for some tables; copies are kept for `days`."""
 
     def __init__(
         self,
@@ -23,7 +25,7 @@ class TableBackups(Construct):
         id: str,
         *,
         name: str,
-        table: dynamodb.ITable,
+        tables: Sequence[dynamodb.ITable],
         key: PlatformKey,
         days: int,
     ) -> None:
@@ -45,8 +47,9 @@ class TableBackups(Construct):
                 ],
             ),
         )
+        arns = [table.table_arn for table in tables]
         role = service_role(
-            self, "Role", service="backup.amazonaws.com", description=f"Copies the table of {name} daily"
+            self, "Role", service="backup.amazonaws.com", description=f"Copies the tables of {name} daily"
         )
         allow(
             role,
@@ -56,7 +59,7 @@ class TableBackups(Construct):
                 "dynamodb:ListTagsOfResource",
                 "dynamodb:StartAwsBackupJob",
             ],
-            [table.table_arn],
+            arns,
         )
         allow(
             role, ["backup:DescribeBackupVault", "backup:CopyIntoBackupVault"], [vault.attr_backup_vault_arn]
@@ -68,7 +71,7 @@ class TableBackups(Construct):
             "Selection",
             backup_plan_id=plan.ref,
             backup_selection=backup.CfnBackupSelection.BackupSelectionResourceTypeProperty(
-                selection_name=name, iam_role_arn=role.role_arn, resources=[table.table_arn]
+                selection_name=name, iam_role_arn=role.role_arn, resources=arns
             ),
         )
         selection.node.add_dependency(role.permissions)

@@ -1,4 +1,4 @@
-"""The data lake: datasets in, artifacts out, and a bucket for their access logs."""
+"""The data lake: datasets and uploads in, artifacts out, and a bucket for their access logs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from vision_platform.compliance import acknowledge, give_reason
 from vision_platform.permissions import PlatformRole
 from vision_platform.resources import KEEP, cfn_resource
 
+# In the artifacts bucket, with a folder for each endpoint.
+ASYNCHRONOUS = "asynchronous/"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LakeRetention:
@@ -26,13 +29,16 @@ class LakeRetention:
     intermediate_days: int
     infrequent_access_days: int
     smoke_days: int
+    upload_days: int
+    answer_days: int
 
 
 class DataLake(Construct):
-    """Buckets for datasets and artifacts.
+    """Buckets for datasets, for images that are predicted later, and for artifacts.
 
-    Keys: `datasets/` and `smoke/` in the datasets bucket; `prepared/`, `quarantine/`, `checkpoints/`,
-    `models/` and `evaluations/`, each by model line, in the artifacts bucket.
+    Keys: `datasets/` and `smoke/` in the datasets bucket; `uploads/`, `submitted/` and `smoke/` in the
+    uploads bucket; `prepared/`, `quarantine/`, `checkpoints/`, `models/` and `evaluations/`, each by model
+    line, and `asynchronous/`, `predictions/` and `predictions-failed/` in the artifacts bucket.
     """
 
     def __init__(self, scope: Construct, id: str, *, key: kms.IKey, retention: LakeRetention) -> None:
@@ -54,18 +60,26 @@ class DataLake(Construct):
             ),
             *self._expire(["smoke/"], retention.smoke_days),
         )
-        # Dataset arrival is an event. The L2's own property would bring a custom resource to set just this.
-        cfn_datasets = cfn_resource(self.datasets, s3.CfnBucket)
-        cfn_datasets.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
-            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
-                event_bridge_enabled=True
-            )
+        self.uploads = self._bucket(
+            "Uploads",
+            *self._expire(["uploads/", "submitted/"], retention.upload_days),
+            *self._expire(["smoke/"], min(retention.smoke_days, retention.upload_days)),
         )
+        for bucket in (self.datasets, self.uploads):
+            _announce_objects(bucket)
         self.artifacts = self._bucket(
             "Artifacts",
             # Shards, samples of rejected images, and what interrupted training goes on from.
             *self._expire(["prepared/", "quarantine/", "checkpoints/"], retention.intermediate_days),
+            # Images on their way to asynchronous endpoints, and answers: read within seconds, or never.
+            s3.LifecycleRule(
+                id="Expire-asynchronous",
+                prefix=ASYNCHRONOUS,
+                expiration=Duration.days(1),
+                noncurrent_version_expiration=Duration.days(1),
+            ),
             *self._expire(["models/smoke/", "evaluations/smoke/"], retention.smoke_days),
+            *self._expire(["predictions/", "predictions-failed/"], retention.answer_days),
         )
         acknowledge_one_region(
             self, because="a copy elsewhere would leave the region that the images' owners have agreed to"
@@ -91,6 +105,15 @@ class DataLake(Construct):
             )
             for prefix in prefixes
         ]
+
+
+def _announce_objects(bucket: s3.Bucket) -> None:
+    """Make an object's arrival an event. The L2's own property would bring a custom resource for it."""
+    cfn_resource(
+        bucket, s3.CfnBucket
+    ).notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+        event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+    )
 
 
 def encrypted_bucket(
@@ -185,6 +208,17 @@ def allow_fetching(role: PlatformRole, bucket: s3.IBucket, keys: Sequence[str], 
 def allow_writing(role: PlatformRole, bucket: s3.IBucket, prefixes: Sequence[str], *, because: str) -> None:
     """Let `role` write objects under `prefixes` (each ends with a slash)."""
     _grant(role, bucket, ["s3:PutObject", "s3:AbortMultipartUpload"], _below(prefixes), because)
+
+
+def allow_delivery(role: PlatformRole, bucket: s3.IBucket) -> None:
+    """Let Firehose's `role` find out where `bucket` lies and what it has not finished writing there."""
+    bucket.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[_named(role)],
+            actions=["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
+            resources=[bucket.bucket_arn],
+        )
+    )
 
 
 def allow_removing(role: PlatformRole, bucket: s3.IBucket, prefixes: Sequence[str], *, because: str) -> None:

@@ -57,6 +57,13 @@ class Identities(Construct):
             "Gate", "lambda", "Decides whether a model is good enough", functions, reads=GATE
         )
         self.predict = self._role("Predict", "lambda", "Answers images with predictions", functions)
+        self.requests = self._role(
+            "Requests", "lambda", "Answers what is asked around predictions", functions
+        )
+        self.consume = self._role("Consume", "lambda", "Answers images of the burst path", functions)
+        self.results_delivery = self._role("ResultsDelivery", "firehose", "Writes results into the lake")
+        # It reads metrics, which the others do not.
+        self.feedback = self._role("Feedback", "lambda", "Takes labels and measures models by them")
         self.training_job = self._role("TrainingJob", "sagemaker", "Training jobs", jobs)
         self.evaluation_job = self._role(
             "EvaluationJob", "sagemaker", "Evaluation jobs", jobs, reads=EVALUATION

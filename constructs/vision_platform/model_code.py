@@ -96,6 +96,11 @@ class ServingImage(Construct):
         """The image's address in the registry, by content."""
         return self._asset.image_uri
 
+    @property
+    def digest(self) -> str:
+        """What the image is made of, as a hash: another one is another image."""
+        return self._asset.asset_hash
+
     def allow_pulling(self, role: PlatformRole) -> None:
         """Let `role` pull the image."""
         allow_pulling(role, self._asset.repository.repository_arn)

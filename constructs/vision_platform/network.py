@@ -19,6 +19,8 @@ _INTERFACES = {
     "SageMakerRuntime": ec2.InterfaceVpcEndpointAwsService.SAGEMAKER_RUNTIME,
     "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
     "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
+    "Kinesis": ec2.InterfaceVpcEndpointAwsService.KINESIS_STREAMS,
+    "Firehose": ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE,
     "Monitoring": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING,
 }
 

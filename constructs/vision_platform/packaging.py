@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import jsii
+import yaml
 from aws_cdk import AssetHashType, BundlingOptions, BundlingOutput, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
@@ -41,7 +43,7 @@ class PackagingError(Exception):
 def function_code(source: Path, function: str) -> lambda_.Code:
     """The package of `source/<function>`: its files, the shared package, and its locked requirements."""
     digest = content_hash(
-        [source / function, source / SHARED_PACKAGE], extra=(_PYTHON_VERSION, _PLATFORM, "package-1")
+        [source / function, source / SHARED_PACKAGE], extra=(_PYTHON_VERSION, _PLATFORM, "package-2")
     )
     return lambda_.Code.from_asset(
         str(source),
@@ -129,10 +131,14 @@ def content_hash(folders: Iterable[Path], *, extra: Iterable[str] = ()) -> str:
 
 
 def _copy(folder: Path, target: Path) -> None:
+    """Copy what is packaged; of YAML the same as JSON, which a function reads without a library."""
     for path in packaged_files(folder):
         copy = target / path.relative_to(folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        if path.suffix == ".yaml":
+            copy.with_suffix(".json").write_text(json.dumps(yaml.safe_load(path.read_text())))
+        else:
+            shutil.copyfile(path, copy)
 
 
 def _install(requirements: Path, target: Path) -> None:

@@ -1,33 +1,34 @@
-"""The prediction API: a REST API for signed requests, in front of the function that answers them."""
+"""The prediction API: a REST API made from its OpenAPI document, in front of the functions that answer it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from pathlib import Path
+from typing import cast
 
+from aws_cdk import Stack, aws_logs
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs
 from constructs import Construct
 
 from vision_platform import logs
+from vision_platform.api_document import (
+    Document,
+    gateway_document,
+    operations,
+    read_document,
+    with_security,
+)
 from vision_platform.compliance import acknowledge
 from vision_platform.encryption import PlatformKey
 
 _STAGE = "live"
 # What the gateway hands on as bytes instead of text.
 _IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp", "application/octet-stream"]
-# API Gateway takes requests of 10 MB; base64 text of that length is longer than any image that fits.
-_LONGEST_BASE64 = 10 * 1024 * 1024
-_KIND = apigateway.ResponseType
-# What the gateway refuses itself: its name for it, the status, and what the caller is told.
-_REFUSALS = (
-    ("AccessDenied", _KIND.ACCESS_DENIED, 403, "This caller may not use this path"),
-    ("RequestTooLarge", _KIND.REQUEST_TOO_LARGE, 413, "The request is larger than 10 MB"),
-    ("Throttled", _KIND.THROTTLED, 429, "Too many requests; try again with increasing pauses"),
-)
-_BAD_BODY = "A JSON body is an object with the field image: a JPEG, PNG or WebP as base64 text"
+_SMOKE_PATH = "/v1/smoke/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,20 @@ class ApiLimits:
     burst: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class ApiAccess:
+    """Who may call: by signature (`iam`) or API key (`key`), and from which origins browsers may."""
+
+    auth: str
+    allowed_origins: tuple[str, ...] = ()
+
+
 class PredictionApi(Construct):
-    """`POST /v1/predictions` for callers and `POST /v1/smoke/predictions` for smoke tests."""
+    """The API that `document` (a YAML file) describes.
+
+    `functions` says which function answers each operation, by operation id. The smoke model has paths of its
+    own: IAM keeps callers off it, and smoke tests off the champion.
+    """
 
     def __init__(
         self,
@@ -47,22 +60,35 @@ class PredictionApi(Construct):
         id: str,
         *,
         name: str,
-        handler: lambda_.IFunction,
+        document: Path,
+        functions: Mapping[str, lambda_.IFunction],
+        preflight: lambda_.IFunction,
+        access: ApiAccess,
         limits: ApiLimits,
         key: PlatformKey,
         log_retention_days: int,
     ) -> None:
         super().__init__(scope, id)
+        self._document = with_security(read_document(document), access.auth)
         access_log = logs.log_group(self, "AccessLog", key=key.key, retention_days=log_retention_days)
         # Shown to HTTP integrations, of which a back end can tell that the gateway calls.
         certificate = apigateway.CfnClientCertificate(self, "Certificate", description=f"API {name}")
-        self.api = apigateway.RestApi(
+        self.api = apigateway.SpecRestApi(
             self,
             "Api",
             rest_api_name=name,
             description="Predictions for images",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             binary_media_types=_IMAGE_TYPES,
+            api_definition=apigateway.ApiDefinition.from_inline(
+                gateway_document(
+                    self._document,
+                    title=name,
+                    integrations={id: self._integration(each) for id, each in functions.items()},
+                    preflight=self._integration(preflight) if access.allowed_origins else None,
+                    allowed_origins=access.allowed_origins,
+                )
+            ),
             # The account's one logging role stands in the foundation (see identities.py).
             cloud_watch_role=False,
             deploy_options=_stage_options(access_log, limits, certificate.ref),
@@ -76,14 +102,10 @@ class PredictionApi(Construct):
             name=f"API-Gateway-Execution-Logs_{self.api.rest_api_id}/{_STAGE}",
         )
         self.api.deployment_stage.node.add_dependency(execution_log)
-        self._answer_problems()
-        integration = apigateway.LambdaIntegration(handler, allow_test_invoke=False)
-        signed = self._signed_requests()
-        version = self.api.root.add_resource("v1")
-        version.add_resource("predictions").add_method("POST", integration, **signed)
-        # A path of its own: IAM keeps callers off the smoke model and smoke tests off the champion.
-        smoke = version.add_resource("smoke")
-        smoke.add_resource("predictions").add_method("POST", integration, **signed)
+        for path, method, operation in operations(self._document):
+            self._let_gateway_call(functions[operation["operationId"]], method, path)
+            if access.allowed_origins:
+                self._let_gateway_call(preflight, "OPTIONS", path)
         self._acknowledge()
 
     @property
@@ -92,59 +114,33 @@ class PredictionApi(Construct):
         return self.api.url
 
     @property
-    def smoke_arn(self) -> str:
-        """The ARN by which a policy allows smoke tests, and only them, to call the API."""
-        return self.api.arn_for_execute_api("POST", "/v1/smoke/predictions", _STAGE)
+    def smoke_arns(self) -> list[str]:
+        """The ARNs by which a policy allows smoke tests, and only them, to call the API."""
+        return [
+            self.api.arn_for_execute_api(method, _with_any_parameter(path), _STAGE)
+            for path, method, _ in operations(self._document)
+            if path.startswith(_SMOKE_PATH)
+        ]
 
-    def _signed_requests(self) -> dict[str, Any]:
-        """What both methods ask of a request: a signature, and of a JSON body the right form."""
-        validator = apigateway.RequestValidator(
-            self,
-            "Validator",
-            rest_api=self.api,
-            validate_request_body=True,
-            validate_request_parameters=True,
-        )
-        image = apigateway.JsonSchema(
-            type=apigateway.JsonSchemaType.STRING, min_length=1, max_length=_LONGEST_BASE64
-        )
-        body = apigateway.Model(
-            self,
-            "ImageBody",
-            rest_api=self.api,
-            content_type="application/json",
-            description="An image as base64 text",
-            schema=apigateway.JsonSchema(
-                schema=apigateway.JsonSchemaVersion.DRAFT4,
-                type=apigateway.JsonSchemaType.OBJECT,
-                required=["image"],
-                properties={"image": image},
-            ),
-        )
+    def _integration(self, function: lambda_.IFunction) -> Document:
+        stack = Stack.of(self)
         return {
-            "authorization_type": apigateway.AuthorizationType.IAM,
-            "request_validator": validator,
-            "request_models": {"application/json": body},
+            "type": "aws_proxy",
+            "httpMethod": "POST",  # how Lambda itself is called
+            "uri": f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31/functions/"
+            f"{function.function_arn}/invocations",
+            "passthroughBehavior": "when_no_match",
         }
 
-    def _answer_problems(self) -> None:
-        """Let what the gateway itself refuses look like what the function refuses: problem+json."""
-        for id, kind, status, detail in _REFUSALS:
-            self._gateway_response(id, kind, {"status": status, "detail": detail})
-        self._gateway_response(
-            "BadRequestBody", _KIND.BAD_REQUEST_BODY, {"status": 400, "detail": _BAD_BODY, "field": "image"}
-        )
-        self._gateway_response("ClientError", _KIND.DEFAULT_4_XX, {})
-        self._gateway_response("ServerError", _KIND.DEFAULT_5_XX, {})
-
-    def _gateway_response(self, id: str, kind: apigateway.ResponseType, more: dict[str, str | int]) -> None:
-        problem = {"type": "about:blank", "title": "$context.error.responseType"} | more
-        self.api.add_gateway_response(
-            id,
-            type=kind,
-            # The gateway renders the JSON template whatever a client accepts; the header names what it holds.
-            templates={"application/json": json.dumps(problem | {"request_id": "$context.requestId"})},
-            response_headers={"Content-Type": "'application/problem+json'"},
+    def _let_gateway_call(self, function: lambda_.IFunction, method: str, path: str) -> None:
+        """Allow the calls of one operation, and no other."""
+        words = "".join(part.capitalize() for part in path.replace(":", "/").replace(".", "/").split("/"))
+        name = "".join(letter for letter in words if letter.isalnum())
+        function.add_permission(
+            f"{name}{method.capitalize()}",
+            principal=cast("iam.IPrincipal", iam.ServicePrincipal("apigateway.amazonaws.com")),
+            source_arn=self.api.arn_for_execute_api(method, _with_any_parameter(path), _STAGE),
+            scope=self,
         )
 
     def acknowledge_no_firewall(self) -> None:
@@ -154,7 +150,7 @@ class PredictionApi(Construct):
                 self.api.deployment_stage,
                 finding,
                 reason="The settings leave the web ACL out (safeguards.web_acl is off): nobody reaches the "
-                "API without a signature of this account's IAM, and it is throttled",
+                "API without credentials that it checks, and it is throttled",
             )
 
     @property
@@ -171,9 +167,15 @@ class PredictionApi(Construct):
         )
         acknowledge(
             self.api,
-            "AwsSolutions-COG4",
-            reason="Callers are machines with IAM roles; they sign requests and have no user tokens to show",
+            "AwsSolutions-APIG2",
+            reason="Requests are validated by the validator that stands in the API's OpenAPI document, from "
+            "which the API is made; the rule looks for one outside of it",
         )
+
+
+def _with_any_parameter(path: str) -> str:
+    """The path as ARNs name it, with a wildcard where a parameter stands."""
+    return "/".join("*" if part.startswith("{") else part for part in path.split("/"))
 
 
 def _stage_options(

@@ -29,12 +29,15 @@ _FROM_ELSEWHERE = (
 def definition(parts: PromotionParts) -> dict[str, Any]:
     """The whole state machine."""
     patience = parts.hosting.rollout.patience_seconds
+    hosting = parts.hosting
+    waits = 3 if hosting.watched_by_sagemaker and hosting.multi_model is None else 5
     return {
         "Comment": "Gives a line's endpoint a model package, watched by alarms, and records the outcome",
         "QueryLanguage": "JSONata",
         "StartAt": "Begin",
-        # It may wait for the line, for the endpoint to become free, and for its own deployment.
-        "TimeoutSeconds": 3 * patience + _SLACK_SECONDS,
+        # It may wait for the line, for the endpoint to become free, for its own deployment, and for the way
+        # back.
+        "TimeoutSeconds": waits * patience + _SLACK_SECONDS,
         "States": {
             **_request(parts),
             **registration(parts),
@@ -44,6 +47,13 @@ def definition(parts: PromotionParts) -> dict[str, Any]:
             **failure(parts),
         },
     }
+
+
+def _suffix(parts: PromotionParts) -> str:
+    """What the names of models and configurations end in: the deployment, or the fleet that many share."""
+    many = parts.hosting.multi_model
+    # A smoke test's endpoint is its own, and goes with it.
+    return f"($line = '{CHAMPION}' ? '{many.fleet}' : $deployment_id)" if many else "$deployment_id"
 
 
 def _request(parts: PromotionParts) -> dict[str, State]:
@@ -72,6 +82,9 @@ def _request(parts: PromotionParts) -> dict[str, State]:
                 "previous": {"config": "", "package": "", "deployment_id": ""},
                 "made": False,
                 "unscaled": False,
+                "replaced": "",
+                "ringing": "",
+                "share": 100,
                 "left_behind": "",
                 **fresh_pauses(),
             },
@@ -92,7 +105,7 @@ def _request(parts: PromotionParts) -> dict[str, State]:
             "Type": "Pass",
             "Assign": {
                 "endpoint": "{% $prefix & '-' & $line %}",
-                "name": "{% $prefix & '-' & $line & '-' & $deployment_id %}",
+                "name": f"{{% $prefix & '-' & $line & '-' & {_suffix(parts)} %}}",
                 "elsewhere": f"{{% {_FROM_ELSEWHERE} %}}",
                 "fault": "{% ($own_group := $packages & $prefix & '-' & $line & '/'; "
                 f"$not($line in ['{CHAMPION}', 'smoke']) ? "

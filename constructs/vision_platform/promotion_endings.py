@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from vision_platform import promotion_requests as requests
 from vision_platform.model_lines import CHAMPION
 from vision_platform.promotion_endpoints import MISSING, describe
 from vision_platform.promotion_language import (
@@ -21,9 +20,9 @@ from vision_platform.promotion_language import (
     refused,
     remove_lock,
     sagemaker,
-    task,
     update_deployment,
 )
+from vision_platform.promotion_scaling import scaling
 from vision_platform.states_language import CAUSE_LIMIT, CONDITION_FAILED, State, texts
 
 _CAUSE = f"$substring($failure.Cause, 0, {CAUSE_LIMIT})"
@@ -32,7 +31,7 @@ _PREVIOUS = "{% $previous.package = '' ? null : $previous.package %}"
 
 def success(parts: PromotionParts) -> dict[str, State]:
     """From Serving on: the endpoint serves the new model."""
-    scales = parts.hosting.most_instances is not None
+    scales = parts.hosting.scales
     result = {
         "status": "Promoted",
         "line": "{% $line %}",
@@ -78,7 +77,7 @@ def success(parts: PromotionParts) -> dict[str, State]:
             "'The record of the champion was changed meanwhile, by someone who did not hold the line. ' & "
             "$endpoint & ' serves ' & $name & ': promote again'",
         ),
-        **(_scaling(parts, "Scale", following="Superseded") if scales else {}),
+        **(scaling(parts, "Scale", following="Superseded") if scales else {}),
         "Superseded": choose(
             (
                 "$previous.config != $name and $contains($previous.config, $endpoint & '-')",
@@ -110,7 +109,7 @@ def success(parts: PromotionParts) -> dict[str, State]:
 
 def failure(parts: PromotionParts) -> dict[str, State]:
     """From Failing on: what was made for nothing goes, unless the endpoint has it."""
-    scales = parts.hosting.most_instances is not None
+    scales = parts.hosting.scales
     return {
         "Failing": choose(("$made", "ExamineEndpoint"), default="RecordFailure"),
         "ExamineEndpoint": {
@@ -190,29 +189,10 @@ def _looked() -> dict[str, Any]:
     return {"looked": {"Cause": "{% $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : '' %}"}}
 
 
-def _scaling(parts: PromotionParts, name: str, *, following: str, quiet: bool = False) -> dict[str, State]:
-    """Let the endpoint scale by its load. `quiet`: what fails here does not hide an earlier failure."""
-    way: dict[str, Any] = {"on_error": following, "keep_error": False} if quiet else {}
-    return {
-        name: task(
-            "aws-sdk:applicationautoscaling:registerScalableTarget",
-            requests.scalable_target(parts.hosting),
-            following=f"{name}ByLoad",
-            **way,
-        ),
-        f"{name}ByLoad": task(
-            "aws-sdk:applicationautoscaling:putScalingPolicy",
-            requests.scaling_policy(parts.hosting),
-            following=following,
-            **way,
-        ),
-    }
-
-
 def _scaling_again(parts: PromotionParts) -> dict[str, State]:
     return {
         "ScaledBefore": choose(("$unscaled", "ScaleAgain"), default="RecordFailure"),
-        **_scaling(parts, "ScaleAgain", following="RecordFailure", quiet=True),
+        **scaling(parts, "ScaleAgain", following="RecordFailure", quiet=True),
     }
 
 

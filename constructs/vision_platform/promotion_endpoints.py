@@ -5,6 +5,7 @@ from __future__ import annotations
 from vision_platform import promotion_requests as requests
 from vision_platform.model_lines import CHAMPION
 from vision_platform.promotion_language import (
+    LATER,
     PromotionParts,
     choose,
     failed,
@@ -15,6 +16,9 @@ from vision_platform.promotion_language import (
     task,
     update_deployment,
 )
+from vision_platform.promotion_scaling import BACKLOG_ALARM, SCALABLE
+from vision_platform.promotion_targets import change_of_model
+from vision_platform.promotion_watch import watch
 from vision_platform.states_language import State, texts
 
 _BUSY = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'Deleting']"
@@ -24,13 +28,14 @@ _FOUND = (
     "$states.result.PendingDeploymentSummary.EndpointConfigName : '', "
     "'count': $exists($states.result.ProductionVariants[0].DesiredInstanceCount) ? "
     "$states.result.ProductionVariants[0].DesiredInstanceCount : 0, "
+    "'kind': $exists($states.result.ProductionVariants[0].CurrentServerlessConfig) ? 'serverless' : "
+    "$exists($states.result.AsyncInferenceConfig) ? 'asynchronous' : 'real-time', "
     "'why': $exists($states.result.FailureReason) ? $states.result.FailureReason : ''} %}"
 )
-_MISSING = {"status": "Missing", "config": "", "pending": "", "count": 0, "why": ""}
+_MISSING = {"status": "Missing", "config": "", "pending": "", "count": 0, "kind": "", "why": ""}
 MISSING = "$contains($failure.Cause, 'Could not find')"
 _EXISTS = "$contains($failure.Cause, 'already existing')"
-# Someone changes the endpoint without this workflow; or SageMaker asks for patience.
-_LATER = "$contains($failure.Cause, /in-progress|Rate exceeded|Throttl|Status Code: 5/)"
+_PREVIOUS_CONFIG = "$found.config != '' ? $found.config : $replaced"
 
 
 def describe(**more: object) -> State:
@@ -42,7 +47,11 @@ def describe(**more: object) -> State:
 
 def deployment(parts: PromotionParts) -> dict[str, State]:
     """From FindEndpoint to Serving, or to a named failure."""
-    return {**_look(parts), **_make(parts), **_deploy(parts), **_wait(parts)}
+    hosting = parts.hosting
+    watching = {} if hosting.watched_by_sagemaker else watch(parts)
+    if hosting.multi_model is not None:
+        watching = change_of_model(parts)
+    return {**_look(parts), **_make(parts), **_deploy(parts), **_wait(parts), **watching}
 
 
 def _look(parts: PromotionParts) -> dict[str, State]:
@@ -62,6 +71,10 @@ def _look(parts: PromotionParts) -> dict[str, State]:
             ("$found.status = 'Failed'", "RemoveFailedEndpoint"),
             (f"$found.status in {_BUSY} and $waited >= {patience}", "EndpointBusy"),
             (f"$found.status in {_BUSY}", "WaitUntilFree"),
+            (
+                f"$found.status != 'Missing' and $found.kind != '{parts.hosting.kind}'",
+                "RemoveOtherKind",
+            ),
             default="CreateModel",
         ),
         "GoOnWaiting": {
@@ -77,6 +90,26 @@ def _look(parts: PromotionParts) -> dict[str, State]:
         # It never served anything, and SageMaker does not update it.
         "RemoveFailedEndpoint": sagemaker(
             "deleteEndpoint", {"EndpointName": "{% $endpoint %}"}, following="WaitUntilFree"
+        ),
+        # The settings have another hosting mode now, and SageMaker updates no endpoint to another kind. What
+        # it served goes with the clean-up after the promotion.
+        "RemoveOtherKind": sagemaker(
+            "deleteEndpoint",
+            {"EndpointName": "{% $endpoint %}"},
+            assign={"replaced": "{% $found.config %}"},
+            following="BacklogAlarm",
+        ),
+        # SageMaker gives up the endpoint's scaling; the alarm by which it came back from zero is this
+        # workflow's own.
+        "BacklogAlarm": choose(
+            ("$found.kind = 'asynchronous'", "RemoveBacklogAlarm"), default="WaitUntilFree"
+        ),
+        "RemoveBacklogAlarm": task(
+            "aws-sdk:cloudwatch:deleteAlarms",
+            {"AlarmNames": [BACKLOG_ALARM]},
+            following="WaitUntilFree",
+            on_error="WaitUntilFree",
+            keep_error=False,
         ),
         "WaitUntilFree": pause("FindEndpoint"),
         "EndpointBusy": failed(
@@ -116,13 +149,13 @@ def _make(parts: PromotionParts) -> dict[str, State]:
             parts,
             texts(
                 endpoint_config_name="$name",
-                previous_config="$found.config",
+                previous_config=_PREVIOUS_CONFIG,
                 previous_model_package_arn="$champion.package",
                 previous_deployment_id="$champion.deployment_id",
             ),
             assign={
                 "previous": {
-                    "config": "{% $found.config %}",
+                    "config": f"{{% {_PREVIOUS_CONFIG} %}}",
                     "package": "{% $champion.package %}",
                     "deployment_id": "{% $champion.deployment_id %}",
                 },
@@ -143,7 +176,7 @@ def _deploy(parts: PromotionParts) -> dict[str, State]:
         ),
         "StopScaling": task(
             "aws-sdk:applicationautoscaling:deregisterScalableTarget",
-            requests.SCALABLE,
+            SCALABLE,
             assign={"unscaled": True},
             catch_first=[
                 {
@@ -183,7 +216,10 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
         "LookAtEndpoint": describe(following="EndpointReady"),
         "EndpointReady": choose(
             # After a rollback an endpoint is in service too, with its old configuration.
-            ("$found.status = 'InService' and $found.config = $name", "Serving"),
+            (
+                "$found.status = 'InService' and $found.config = $name",
+                _once_serving(parts),
+            ),
             ("$found.status = 'InService'", "RolledBack"),
             (
                 "$found.status in ['Failed', 'OutOfService', 'UpdateRollbackFailed', 'Deleting']",
@@ -194,8 +230,9 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
         ),
         "RolledBack": failed(
             "RolledBack",
-            "'SageMaker took the new model back: ' & $endpoint & ' serves ' & $found.config & ' again. ' "
-            "& $found.why",
+            "($ringing = '' ? 'SageMaker' : 'This workflow') & ' took the new model back: ' & $endpoint & "
+            "' serves ' & $found.config & ' again. ' & "
+            "($ringing = '' ? $found.why : 'In ALARM: ' & $ringing)",
         ),
         "DeploymentFailed": failed(
             "DeploymentFailed",
@@ -209,6 +246,13 @@ def _wait(parts: PromotionParts) -> dict[str, State]:
     }
 
 
+def _once_serving(parts: PromotionParts) -> str:
+    """What follows when the endpoint has the wanted configuration."""
+    if parts.hosting.multi_model is not None:
+        return "FindTarget"
+    return "Serving" if parts.hosting.watched_by_sagemaker else "NewModelServes"
+
+
 def _later(parts: PromotionParts) -> str:
     """Whether what SageMaker refused is worth another look, and there is time left for one."""
-    return f"{_LATER} and $waited < {parts.hosting.rollout.patience_seconds}"
+    return f"{LATER} and $waited < {parts.hosting.rollout.patience_seconds}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vision_platform import states_language as language
-from vision_platform.promotion_requests import HostingPlan
+from vision_platform.promotion_plan import HostingPlan
 from vision_platform.states_language import SAGEMAKER_REFUSES, State, caught, key, retries, rule, setting
 
 # Where every failure goes that is found while the line is ours.
@@ -15,6 +15,9 @@ FAILING = "Failing"
 # Waiting starts short, for what is quick, and doubles up to half a minute.
 _FIRST_WAIT_SECONDS = 2
 _LONGEST_WAIT_SECONDS = 30
+
+# What SageMaker refuses when someone changes the endpoint without this workflow; or it asks for patience.
+LATER = "$contains($failure.Cause, /in-progress|Rate exceeded|Throttl|Status Code: 5/)"
 
 DEPLOYMENT = key("'DEPLOYMENT#' & $line & '#' & $deployment_id", "'DEPLOYMENT'")
 CHAMPION_RECORD = key("'LINE#' & $line", "'CHAMPION'")

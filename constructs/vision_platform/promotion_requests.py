@@ -1,132 +1,39 @@
-"""What promotion asks of SageMaker and of Application Auto Scaling, in JSONata."""
+"""What promotion asks of SageMaker, in JSONata."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from vision_platform.instances import volume_key
 from vision_platform.model_lines import CHAMPION
+from vision_platform.promotion_plan import HostingPlan
 
 VARIANT = "primary"
-SCALABLE = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": "{% 'endpoint/' & $endpoint & '/variant/" + VARIANT + "' %}",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
-# What UpdateEndpoint takes for MaximumExecutionTimeoutInSeconds.
-_SHORTEST_DEPLOYMENT, _LONGEST_DEPLOYMENT = 600, 28_800
-# How long SageMaker may take to bring the old fleet back, beyond the limit of the deployment itself.
-_ROLLBACK_SECONDS = 900
-# Instances that come are at once of use; instances that go might be missed soon.
-_SCALE_OUT_COOLDOWN_SECONDS, _SCALE_IN_COOLDOWN_SECONDS = 60, 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """How a new model takes over: in which steps, watched for how long, and by which alarms."""
-
-    strategy: Literal["canary", "linear", "all_at_once"]
-    step_percent: int
-    step_wait_seconds: int
-    bake_seconds: int
-    timeout_seconds: int
-    alarms: Sequence[str]
-
-    def __post_init__(self) -> None:
-        """Raises ValueError when the steps and pauses do not fit into the time that they may take."""
-        planned = self.planned_seconds
-        if planned > self.limit_seconds:
-            raise ValueError(
-                f"hosting: the steps and pauses of strategy '{self.strategy}' take {planned} s, more than "
-                f"deployment_timeout_minutes allows ({self.limit_seconds} s): raise it, or shorten "
-                "step_wait_seconds or bake_seconds"
-            )
-
-    @property
-    def planned_seconds(self) -> int:
-        """How long pauses between steps and the last look take together."""
-        steps = {"canary": 1, "linear": -(-100 // self.step_percent) - 1, "all_at_once": 0}
-        return steps[self.strategy] * self.step_wait_seconds + self.bake_seconds
-
-    @property
-    def limit_seconds(self) -> int:
-        """After how long SageMaker gives a deployment up and rolls it back."""
-        return max(_SHORTEST_DEPLOYMENT, min(self.timeout_seconds, _LONGEST_DEPLOYMENT))
-
-    @property
-    def patience_seconds(self) -> int:
-        """How long the workflow waits for an endpoint, so that SageMaker gives up first."""
-        return self.limit_seconds + _ROLLBACK_SECONDS
-
-    def guarded(self) -> dict[str, Any]:
-        """UpdateEndpoint's DeploymentConfig: in steps, watched by the alarms."""
-        if self.strategy == "all_at_once":
-            routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
-        else:
-            size = {"canary": "CanarySize", "linear": "LinearStepSize"}[self.strategy]
-            routing = {
-                "Type": self.strategy.upper(),
-                "WaitIntervalInSeconds": self.step_wait_seconds,
-                size: {"Type": "CAPACITY_PERCENT", "Value": self.step_percent},
-            }
-        return {
-            "BlueGreenUpdatePolicy": {
-                "TrafficRoutingConfiguration": routing,
-                "TerminationWaitInSeconds": self.bake_seconds,
-                "MaximumExecutionTimeoutInSeconds": self.limit_seconds,
-            },
-            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in self.alarms]},
-        }
-
-    def at_once(self) -> dict[str, Any]:
-        """DeploymentConfig without steps, pauses and alarms, for lines and ways back that nobody watches."""
-        routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
-        return {
-            "BlueGreenUpdatePolicy": {
-                "TrafficRoutingConfiguration": routing,
-                "TerminationWaitInSeconds": 0,
-                "MaximumExecutionTimeoutInSeconds": self.limit_seconds,
-            }
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostingPlan:
-    """Hardware and code of endpoints, how a new model takes over, and who they run as.
-
-    `most_instances` is None where the endpoint does not scale; `vpc_config` is SageMaker's VpcConfig.
-    """
-
-    image: str
-    role: str
-    key: str
-    vpc_config: Mapping[str, Any] | None
-    instance_type: str
-    instances: int
-    most_instances: int | None
-    invocations_per_instance: int
-    rollout: Rollout
 
 
 def model(plan: HostingPlan) -> dict[str, Any]:
-    """CreateModel: the container knows package, run and dataset, so that each answer can name them."""
+    """CreateModel: what the container serves, with which rights."""
     return {
         "ModelName": "{% $name %}",
         "ExecutionRoleArn": plan.role,
-        "PrimaryContainer": {
-            "Image": plan.image,
-            "ModelDataUrl": "{% $model_uri %}",
-            "Environment": {
-                "MODEL_VERSION": "{% $package %}",
-                "MODEL_RUN": "{% $run_id %}",
-                "MODEL_DATASET": "{% $dataset %}",
-            },
+        "PrimaryContainer": {"Image": plan.image, **_served(plan)},
+        **_network(plan),
+    }
+
+
+def _served(plan: HostingPlan) -> dict[str, Any]:
+    if plan.multi_model is not None:
+        # Each request names its model, and the package that it comes from.
+        return {"Mode": "MultiModel", "ModelDataUrl": f"{{% '{plan.multi_model.folder}/' & $line & '/' %}}"}
+    return {
+        "ModelDataUrl": "{% $model_uri %}",
+        # The container knows package, run and dataset, so that each answer can name them.
+        "Environment": {
+            "MODEL_VERSION": "{% $package %}",
+            "MODEL_RUN": "{% $run_id %}",
+            "MODEL_DATASET": "{% $dataset %}",
         },
-        "EnableNetworkIsolation": True,
-        **({"VpcConfig": plan.vpc_config} if plan.vpc_config else {}),
     }
 
 
@@ -138,12 +45,13 @@ def endpoint_config(plan: HostingPlan) -> dict[str, Any]:
             {
                 "VariantName": VARIANT,
                 "ModelName": "{% $name %}",
-                "InstanceType": plan.instance_type,
-                "InitialInstanceCount": f"{{% {_instances(plan)} %}}",
                 "InitialVariantWeight": 1,
+                **_capacity(plan),
             }
         ],
-        **volume_key(plan.instance_type, plan.key, "KmsKeyId"),
+        # A serverless endpoint has no instances, and so no volumes.
+        **({} if plan.serverless else volume_key(plan.instance_type, plan.key, "KmsKeyId")),
+        **_asynchronous(plan),
     }
 
 
@@ -154,6 +62,9 @@ def create_endpoint() -> dict[str, Any]:
 
 def update_endpoint(plan: HostingPlan) -> dict[str, Any]:
     """UpdateEndpoint. On the way back to an older model the alarms may ring about the one that leaves."""
+    if not plan.watched_by_sagemaker:
+        # Deployment guardrails are for endpoints with instances; others change all at once.
+        return create_endpoint()
     guarded, at_once = json.dumps(plan.rollout.guarded()), json.dumps(plan.rollout.at_once())
     return {
         **create_endpoint(),
@@ -161,26 +72,53 @@ def update_endpoint(plan: HostingPlan) -> dict[str, Any]:
     }
 
 
-def scalable_target(plan: HostingPlan) -> dict[str, Any]:
-    """RegisterScalableTarget: between which counts the endpoint scales."""
-    return {**SCALABLE, "MinCapacity": plan.instances, "MaxCapacity": plan.most_instances}
+def previous_endpoint() -> dict[str, Any]:
+    """UpdateEndpoint back to the configuration that served before."""
+    return {"EndpointName": "{% $endpoint %}", "EndpointConfigName": "{% $previous.config %}"}
 
 
-def scaling_policy(plan: HostingPlan) -> dict[str, Any]:
-    """PutScalingPolicy: hold invocations per instance and minute at the target."""
+def _network(plan: HostingPlan) -> dict[str, Any]:
+    if plan.serverless:
+        # SageMaker refuses both: serverless endpoints run in its own network.
+        return {}
     return {
-        **SCALABLE,
-        "PolicyName": "{% $endpoint & '-invocations' %}",
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": {
-            "TargetValue": plan.invocations_per_instance,
-            "PredefinedMetricSpecification": {
-                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
-            },
-            "ScaleOutCooldown": _SCALE_OUT_COOLDOWN_SECONDS,
-            "ScaleInCooldown": _SCALE_IN_COOLDOWN_SECONDS,
+        "EnableNetworkIsolation": True,
+        **({"VpcConfig": plan.vpc_config} if plan.vpc_config else {}),
+    }
+
+
+def _asynchronous(plan: HostingPlan) -> dict[str, Any]:
+    settings = plan.asynchronous
+    if settings is None:
+        return {}
+    folder = f"'{settings.folder}/' & $endpoint & "
+    output = {
+        "S3OutputPath": f"{{% {folder}'/output' %}}",
+        "S3FailurePath": f"{{% {folder}'/failed' %}}",
+        "KmsKeyId": plan.key,
+        "NotificationConfig": {
+            "SuccessTopic": settings.success_topic,
+            "ErrorTopic": settings.error_topic,
         },
     }
+    client = {"MaxConcurrentInvocationsPerInstance": settings.concurrency_per_instance}
+    return {"AsyncInferenceConfig": {"OutputConfig": output, "ClientConfig": client}}
+
+
+def _capacity(plan: HostingPlan) -> dict[str, Any]:
+    if plan.serverless is None:
+        return {
+            "InstanceType": plan.instance_type,
+            "InitialInstanceCount": f"{{% {_instances(plan)} %}}",
+        }
+    size = plan.serverless
+    # Smoke tests need few answers at once, and nothing kept warm; the account shares one limit among all.
+    concurrency = f"$line = '{CHAMPION}' ? {size.max_concurrency} : {min(size.max_concurrency, 5)}"
+    common = f"'MemorySizeInMB': {size.memory_mb}, 'MaxConcurrency': {concurrency}"
+    if size.provisioned_concurrency is None:
+        return {"ServerlessConfig": f"{{% {{{common}}} %}}"}
+    warm = f"{common}, 'ProvisionedConcurrency': {size.provisioned_concurrency}"
+    return {"ServerlessConfig": f"{{% $line = '{CHAMPION}' ? {{{warm}}} : {{{common}}} %}}"}
 
 
 def _instances(plan: HostingPlan) -> str:

@@ -20,7 +20,7 @@ from vision_platform.package_sharing import ModelSource
 from vision_platform.permissions import PlatformRole, allow, service_role
 from vision_platform.promotion_definition import definition
 from vision_platform.promotion_language import PromotionParts
-from vision_platform.promotion_requests import HostingPlan
+from vision_platform.promotion_plan import HostingPlan
 from vision_platform.workflow_machine import WorkflowMachine
 
 _TRACKING = "Target tracking names its alarms itself, after the endpoint"
@@ -141,7 +141,7 @@ class PromotionWorkflow(WorkflowMachine):
         )
         why = "Application Auto Scaling names its targets itself; a condition keeps it to SageMaker's"
         actions = ["application-autoscaling:DeregisterScalableTarget"]
-        if plan.most_instances is not None:
+        if plan.scales:
             actions += [
                 "application-autoscaling:RegisterScalableTarget",
                 "application-autoscaling:PutScalingPolicy",
@@ -156,6 +156,10 @@ class PromotionWorkflow(WorkflowMachine):
             [self._alarm(f"TargetTracking-endpoint/{endpoint}/*")],
             because=_TRACKING,
         )
+        backlog = [self._alarm(f"{endpoint}-backlog")]
+        allow(self.role, ["cloudwatch:DeleteAlarms"], backlog)
+        if plan.asynchronous is not None and plan.asynchronous.to_zero:
+            allow(self.role, ["cloudwatch:PutMetricAlarm"], backlog)
 
     def _allow_what_scaling_does(self) -> None:
         lines = self._resources.lines

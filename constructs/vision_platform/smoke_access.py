@@ -58,14 +58,27 @@ class SmokeAccess(Construct):
         """Let smoke tests bring sample data, read what the run made of it, and remove both, all versions."""
         data_lake.allow_writing(self.role, datasets, ["smoke/"], because=_BY_RUN)
         data_lake.allow_listing(self.role, datasets, ["smoke/"])
-        data_lake.allow_reading(self.role, artifacts, _SMOKE_PREFIXES, because=_BY_RUN)
-        for bucket, prefixes in ((datasets, ["smoke/"]), (artifacts, _SMOKE_PREFIXES)):
+        made = [*_SMOKE_PREFIXES, f"{data_lake.ASYNCHRONOUS}{self._lines.endpoint(SMOKE)}/"]
+        data_lake.allow_reading(self.role, artifacts, made, because=_BY_RUN)
+        for bucket, prefixes in ((datasets, ["smoke/"]), (artifacts, made)):
             data_lake.allow_removing(self.role, bucket, prefixes, because=_BY_RUN)
         key.allow_use(self.role)
 
-    def allow_api(self, smoke_arn: str) -> None:
+    def allow_submissions(self, uploads: s3.IBucket) -> None:
+        """Let smoke tests remove the images that they have handed in, all versions."""
+        data_lake.allow_removing(self.role, uploads, ["smoke/"], because=_BY_RUN)
+        data_lake.allow_listing(self.role, uploads, ["smoke/"])
+
+    def allow_api(self, smoke_arns: Sequence[str]) -> None:
         """Let smoke tests ask the smoke model over the API."""
-        allow(self.role, ["execute-api:Invoke"], [smoke_arn])
+        named = [arn for arn in smoke_arns if not arn.endswith("*")]
+        allow(self.role, ["execute-api:Invoke"], named)
+        allow(
+            self.role,
+            ["execute-api:Invoke"],
+            [arn for arn in smoke_arns if arn not in named],
+            because="A prediction's id is given when its image is submitted; the path is the smoke model's",
+        )
 
     def allow_lineage(self, table: LineageTable) -> None:
         """Let smoke tests read the lineage of their run."""

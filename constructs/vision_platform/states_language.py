@@ -33,6 +33,7 @@ _PASSING = (
             "TransactionConflict",
         )
     ),
+    "CloudWatch.CloudWatchException",
     "EventBridge.AmazonEventBridgeException",
     "EventBridge.FailedEntry",
     "EventBridge.InternalException",

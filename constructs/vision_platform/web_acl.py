@@ -85,9 +85,10 @@ class ApiFirewall(Construct):
                 # Without the `:*` at the end of the group's own attribute, which WAF refuses.
                 Stack.of(self).format_arn(service="logs", resource=f"log-group:{_LOG_PREFIX}{name}")
             ],
-            # The signature of a request is as good as a password while it is fresh.
+            # The signature of a request is as good as a password while it is fresh, and a key always is.
             redacted_fields=[
-                wafv2.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": "authorization"})
+                wafv2.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": name})
+                for name in ("authorization", "x-api-key")
             ],
         )
         logging.node.add_dependency(group)

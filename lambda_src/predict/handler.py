@@ -1,28 +1,33 @@
-"""The API's adapter: turns an image in a request into a prediction by the line's SageMaker endpoint."""
+"""The API's adapter: turns images in a request into predictions by the line's SageMaker endpoint."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
+import botocore.session
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricResolution, MetricUnit
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from config import Config, Line
-from endpoint import CLIENT, Prediction, ask
-from request import ImageRequest, read_request
+from inputs import Prepared, prepare
 
-from vision_runtime.images import ImageFault, ImageRejected, to_model_input
+from vision_runtime import cors, idempotency_key
+from vision_runtime.asking import CLIENT, MAX_BODY, Prediction, ask, ask_many
+from vision_runtime.breaker import CircuitBreaker
+from vision_runtime.budget import BoundedClients, Budget
+from vision_runtime.hosting import model_runtime
+from vision_runtime.image_request import read_images
 from vision_runtime.lineage import PredictionRecord, record_prediction
 from vision_runtime.problem import Problem
 from vision_runtime.tracing import trace_calls
 
-IMAGE_STATUS = {ImageFault.TOO_MANY_BYTES: 413, ImageFault.UNSUPPORTED_FORMAT: 415}
+Document = dict[str, Any]
 # The answer waits for its record, but not long: a lost record is counted, a lost answer hurts the caller.
 LINEAGE_CLIENT = ClientConfig(
     connect_timeout=1,
@@ -30,47 +35,69 @@ LINEAGE_CLIENT = ClientConfig(
     retries={"total_max_attempts": 2, "mode": "standard"},
     tcp_keepalive=True,
 )
+DOWN = "model-unavailable"
 
-# Made once per execution environment: connections live from request to request.
+# Made once per execution environment: connections live from request to request. A session of botocore has
+# all that is needed here; boto3 around it costs 40 ms of every cold start.
+session = botocore.session.Session()
 logger = Logger()
 metrics = Metrics()
 config = Config.from_environment(os.environ)
 # An alarm that looks more often than once a minute needs every second.
 resolution = MetricResolution.High if config.metrics_period_seconds < 60 else MetricResolution.Standard
-runtime: Any = boto3.client("sagemaker-runtime", config=CLIENT)
-dynamodb: Any = boto3.client("dynamodb", config=LINEAGE_CLIENT)
-trace_calls(runtime, shown={"EndpointName": "endpoint_name"})
+
+
+def _make_runtime(settings: ClientConfig) -> Any:
+    def make(service: str) -> Any:
+        made: Any = session.create_client(service, config=settings)
+        trace_calls(made, shown={"EndpointName": "endpoint_name"})
+        return made
+
+    return model_runtime(os.environ, make)
+
+
+runtimes = BoundedClients(_make_runtime, CLIENT)
+dynamodb: Any = session.create_client("dynamodb", config=LINEAGE_CLIENT)
 trace_calls(dynamodb, shown={"TableName": "table_name"})
+breakers: defaultdict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
+_once: list[Any] = []
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: Document, context: Any) -> Document:
     """Answer one request. Every outcome is an answer; none is an exception."""
     request_id = (event.get("requestContext") or {}).get("requestId") or context.aws_request_id
     logger.append_keys(request_id=request_id)
     try:
-        line = _line(event)
-        prediction = _predict(event, line)
+        response = _answer(event, request_id, context)
     except Problem as problem:
         _count("RejectedRequests" if problem.status < 500 else "FailedRequests")
         logger.warning("problem", kind=problem.kind, status=problem.status, detail=problem.detail)
-        return problem.response(request_id)
+        response = problem.response(request_id)
     except Exception:
         _count("FailedRequests")
         logger.exception("unexpected failure")
         detail = "an unexpected failure; it is in the log under this request id"
-        return Problem("internal", "The request failed", 500, detail).response(request_id)
-    _count("Predictions", resolution)
-    uncertain = prediction.confidence < config.low_confidence
-    metrics.add_metric("LowConfidence", MetricUnit.Count, int(uncertain), resolution)
-    metrics.add_metric("Confidence", MetricUnit.Percent, prediction.confidence * 100)
-    _record(prediction, line, request_id)
-    logger.info("predicted", label=prediction.label, model_version=prediction.model_version)
-    return _response(prediction, request_id)
+        response = Problem("internal", "The request failed", 500, detail).response(request_id)
+    return cors.with_origin(response, event, config.origins)
 
 
-def _line(event: dict[str, Any]) -> Line:
+def _answer(event: Document, request_id: str, context: Any) -> Document:
+    budget = Budget.of(context)
+    line = _line(event)
+    key = idempotency_key.read(event)
+    if key is None:
+        return _response(_predict(event, line, request_id, budget))
+    work = lambda: _predict(event, line, request_id, budget)  # noqa: E731
+    document, replayed = _remembering().answer(event, key, work, context)
+    if replayed:
+        _count("ReplayedRequests")
+        logger.info("replayed", first_request_id=document["request_id"])
+    return _response(document, {"Idempotent-Replayed": "true"} if replayed else {})
+
+
+def _line(event: Document) -> Line:
     """The line of the path. Callers are kept to their path by IAM, so that the path decides."""
     line = config.routes.get(event.get("resource", "")) or config.routes.get(event.get("path", ""))
     if line is None:
@@ -82,28 +109,80 @@ def _line(event: dict[str, Any]) -> Line:
     return line
 
 
-def _predict(event: dict[str, Any], line: Line) -> Prediction:
-    request = read_request(event)
-    pixels = _model_input(request)
+def _remembering() -> Any:
+    if not _once:
+        from once import Once  # noqa: PLC0415 - most callers bring no key: only those who do wait for it
+
+        _once.append(Once(dynamodb, config.keys_table, config.keys_kept_seconds))
+    return _once[0]
+
+
+def _predict(event: Document, line: Line, request_id: str, budget: Budget) -> Document:
+    """The answer's document. Its predictions are recorded."""
+    asked = read_images(event)
+    breakers[line.endpoint].check()
+    prepared = prepare(asked, config.spec.input, lambda: budget.seconds)
+    predictions = _ask(line, [each.pixels for each in prepared if not each.problem], budget)
+    if not asked.several:
+        _note(predictions[0], line, request_id)
+        return {"request_id": request_id, **_told(predictions[0])}
+    return {"request_id": request_id, "predictions": _entries(prepared, predictions, line, request_id)}
+
+
+def _ask(line: Line, images: list[bytes], budget: Budget) -> list[Prediction]:
+    if not images:
+        return []
+    breaker = breakers[line.endpoint]
     started = time.perf_counter()
-    prediction = ask(runtime, line.endpoint, pixels, config.spec.classes)
-    metrics.add_metric("EndpointLatency", MetricUnit.Milliseconds, (time.perf_counter() - started) * 1000)
-    return prediction
-
-
-def _model_input(request: ImageRequest) -> bytes:
+    found: list[Prediction] = []
+    at_once = max(1, MAX_BODY // config.spec.input.byte_count)
     try:
-        return to_model_input(request.data, config.spec.input)
-    except ImageRejected as rejected:
-        status = IMAGE_STATUS.get(rejected.fault, 400)
-        kind = f"image-{rejected.fault}"
-        title = "The image is not accepted"
-        raise Problem(kind, title, status, rejected.detail, field=request.field) from rejected
+        for first in range(0, len(images), at_once):
+            runtime, some = runtimes.within(budget), images[first : first + at_once]
+            if len(some) == 1:
+                found.append(ask(runtime, line.endpoint, some[0], config.spec.classes))
+            else:
+                found += ask_many(runtime, line.endpoint, some, config.spec.classes)
+    except Problem as problem:
+        # Whatever else went wrong, the endpoint was there.
+        breaker.failed() if problem.kind == DOWN else breaker.succeeded()
+        raise
+    breaker.succeeded()
+    metrics.add_metric("EndpointLatency", MetricUnit.Milliseconds, (time.perf_counter() - started) * 1000)
+    return found
 
 
-def _record(prediction: Prediction, line: Line, request_id: str) -> None:
+def _entries(
+    prepared: list[Prepared], predictions: list[Prediction], line: Line, request_id: str
+) -> list[Document]:
+    """One entry for each image of several, in their order; each prediction has an id of its own."""
+    answers = iter(predictions)
+    entries: list[Document] = []
+    for place, each in enumerate(prepared):
+        id = f"{request_id}-{place}"
+        if each.problem:
+            _count("RejectedImages")
+            entries.append({"id": id, "problem": each.problem.document(request_id)})
+            continue
+        prediction = next(answers)
+        _note(prediction, line, id)
+        entries.append({"id": id, **_told(prediction)})
+    return entries
+
+
+def _note(prediction: Prediction, line: Line, id: str) -> None:
+    """Count, record and log a prediction."""
+    _count("Predictions", resolution)
+    uncertain = prediction.confidence < config.low_confidence
+    metrics.add_metric("LowConfidence", MetricUnit.Count, int(uncertain), resolution)
+    metrics.add_metric("Confidence", MetricUnit.Percent, prediction.confidence * 100)
+    _record(prediction, line, id)
+    logger.info("predicted", label=prediction.label, model_version=prediction.model_version, prediction_id=id)
+
+
+def _record(prediction: Prediction, line: Line, id: str) -> None:
     record = PredictionRecord(
-        request_id=request_id,
+        request_id=id,
         line=line.name,
         model_version=prediction.model_version,
         run_id=prediction.run,
@@ -124,12 +203,14 @@ def _count(name: str, every: MetricResolution = MetricResolution.Standard) -> No
     metrics.add_metric(name, MetricUnit.Count, 1, every)
 
 
-def _response(prediction: Prediction, request_id: str) -> dict[str, Any]:
-    document = {
-        "request_id": request_id,
+def _told(prediction: Prediction) -> Document:
+    return {
         "label": prediction.label,
         "probabilities": prediction.probabilities,
         "model_version": prediction.model_version,
     }
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+
+def _response(document: Document, more: dict[str, str] | None = None) -> Document:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **(more or {})}
     return {"statusCode": 200, "headers": headers, "body": json.dumps(document)}

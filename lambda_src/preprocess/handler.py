@@ -10,13 +10,13 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config as ClientConfig
 from pydantic import BaseModel, ConfigDict, Field
-from read_ahead import MOST, window
 from shard_making import LIMITS, Source, make_shard
 
 from vision_runtime import environment
 from vision_runtime.manifest import Split
 from vision_runtime.prepared import Part, PreparedError, PreparedFolder, Report, ShardName, read, recipe
 from vision_runtime.prepared_event import FolderEvent
+from vision_runtime.read_ahead import MOST, window
 from vision_runtime.redaction_rekognition import detector_named
 from vision_runtime.run_event import read_event
 from vision_runtime.spec import ModelSpec

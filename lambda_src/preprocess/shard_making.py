@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from read_ahead import read_ahead
 from shards import Prepared, end, entry
 from upload import Upload
 
@@ -25,12 +24,13 @@ from vision_runtime.prepared import (
     ShardName,
     write,
 )
+from vision_runtime.read_ahead import read_ahead
 from vision_runtime.redaction import Detector, Region
 from vision_runtime.s3_uri import ObjectMissing, ObjectTooLarge, S3Uri
 from vision_runtime.spec import InputSpec
 
 # No caller waits here. The time is for a decoder that hangs: a rejection must not depend on a slow machine.
-LIMITS = ImageLimits(max_bytes=32 * MEBIBYTE, decode_seconds=60.0)
+LIMITS = ImageLimits(max_bytes=32 * MEBIBYTE, max_decoder_bytes=512 * MEBIBYTE, decode_seconds=60.0)
 SHOWN = 10  # faults in one message
 DIGEST_BYTES = 16  # of a picture's checksum: enough to know it again among any number of others
 PLACES = 4  # decimals of what is recorded of a blurred region

@@ -32,8 +32,7 @@ class PredictionRecord:
         time = self.answered_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         expires = self.answered_at + timedelta(days=self.kept_days)
         return {
-            "pk": {"S": f"PREDICTION#{self.request_id}"},
-            "sk": {"S": "PREDICTION"},
+            **prediction_key(self.request_id),
             **self._place(time),
             "request_id": {"S": self.request_id},
             "line": {"S": self.line},
@@ -63,3 +62,8 @@ def record_prediction(dynamodb: Any, table: str, record: PredictionRecord) -> No
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
+
+
+def prediction_key(request_id: str) -> dict[str, Any]:
+    """The key of a prediction's item, in DynamoDB's wire form."""
+    return {"pk": {"S": f"PREDICTION#{request_id}"}, "sk": {"S": "PREDICTION"}}

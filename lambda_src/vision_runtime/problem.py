@@ -34,8 +34,8 @@ class Problem(Exception):
         self.field = field
         self.retry_after = retry_after
 
-    def response(self, request_id: str) -> dict[str, Any]:
-        """The answer in the shape that API Gateway takes from a function."""
+    def document(self, request_id: str) -> dict[str, Any]:
+        """The problem as the body of an answer, or as a part of one."""
         document: dict[str, Any] = {
             "type": TYPE_PREFIX + self.kind,
             "title": self.title,
@@ -45,7 +45,11 @@ class Problem(Exception):
         }
         if self.field is not None:
             document["field"] = self.field
+        return document
+
+    def response(self, request_id: str) -> dict[str, Any]:
+        """The answer in the shape that API Gateway takes from a function."""
         headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
-        return {"statusCode": self.status, "headers": headers, "body": json.dumps(document)}
+        return {"statusCode": self.status, "headers": headers, "body": json.dumps(self.document(request_id))}

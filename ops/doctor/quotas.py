@@ -33,7 +33,10 @@ def instance_needs(environment: Environment) -> Needs:
 
 def concurrency_need(environment: Environment) -> int:
     """Lambda executions at once: what the API reserves, and what must stay free."""
-    return quotas.concurrency(environment.settings["api"].get("reserved_concurrency"))
+    return quotas.concurrency(
+        environment.settings["api"].get("reserved_concurrency"),
+        others=environment.settings["quality"]["label_concurrency"],
+    )
 
 
 def build_needs(deployment: Deployment) -> Needs:

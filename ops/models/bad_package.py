@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.faults import in_words, is_absent
+from ops.models import registry
 from ops.models.bad_model import spoil_archive
 from ops.models.home import CHAMPION, Home
 from ops.models.records import DRILL
@@ -31,14 +32,19 @@ class BadPackage:
 
     def __enter__(self) -> BadPackage:
         """Makes, uploads and registers it. Raises CannotSpoil, and what boto3 raises."""
-        registry, s3 = self._home.client("sagemaker"), self._home.client("s3")
-        good = registry.describe_model_package(ModelPackageName=self._champion["model_package_arn"])
+        package = str(self._champion["model_package_arn"])
+        # It may be another environment's, whose bucket and registry are read with the credentials for it.
+        owner = registry.owner(self._home, package) or self._home
+        good = owner.client("sagemaker").describe_model_package(ModelPackageName=package)
         specification = good["InferenceSpecification"]
+        if owner is not self._home:
+            specification["Containers"][0]["Image"] = self._image()
         source = urlsplit(specification["Containers"][0]["ModelDataUrl"])
-        archive = s3.get_object(Bucket=source.netloc, Key=source.path.lstrip("/"))["Body"].read()
-        s3.put_object(Bucket=self._home.artifacts, Key=self._key, Body=spoil_archive(archive))
+        found = owner.client("s3").get_object(Bucket=source.netloc, Key=source.path.lstrip("/"))
+        api, s3 = self._home.client("sagemaker"), self._home.client("s3")
+        s3.put_object(Bucket=self._home.artifacts, Key=self._key, Body=spoil_archive(found["Body"].read()))
         try:
-            self.arn = registry.create_model_package(**self._request(good, specification))["ModelPackageArn"]
+            self.arn = api.create_model_package(**self._request(good, specification))["ModelPackageArn"]
         except BaseException:
             self._clean_up()
             raise
@@ -64,6 +70,12 @@ class BadPackage:
             **metrics,
         }
 
+    def _image(self) -> str:
+        """The image that serves here: that of another account's package lies in that account."""
+        api = self._home.client("sagemaker")
+        serving = api.describe_endpoint(EndpointName=self._home.endpoint())["EndpointConfigName"]
+        return str(api.describe_model(ModelName=serving)["PrimaryContainer"]["Image"])
+
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -71,20 +83,18 @@ class BadPackage:
         self._clean_up()
 
     def _clean_up(self) -> None:
-        registry = self._home.client("sagemaker")
+        api = self._home.client("sagemaker")
         name = f"{self._home.endpoint()}-{self._deployment}"
         if self._serves(name):
             self.left.append(f"{name}, which the endpoint uses")
             return
         self._away(
             f"endpoint configuration {name}",
-            lambda: registry.delete_endpoint_config(EndpointConfigName=name),
+            lambda: api.delete_endpoint_config(EndpointConfigName=name),
         )
-        self._away(f"model {name}", lambda: registry.delete_model(ModelName=name))
+        self._away(f"model {name}", lambda: api.delete_model(ModelName=name))
         if self.arn:
-            self._away(
-                f"package {self.arn}", lambda: registry.delete_model_package(ModelPackageName=self.arn)
-            )
+            self._away(f"package {self.arn}", lambda: api.delete_model_package(ModelPackageName=self.arn))
         self._away(f"s3://{self._home.artifacts}/{self._key}", self._delete_artefact)
 
     def _serves(self, configuration: str) -> bool:

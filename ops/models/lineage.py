@@ -84,6 +84,11 @@ def _of_model(records: Records, package: str, predictions: int) -> Node:
         raise OperatorFault(f"{records.home} has no lineage of {package}")
     run_id = str(model.get("run_id") or "")
     run = records.run(run_id) if run_id else None
+    dataset = _dataset_name(model.get("dataset"))
+    if run is None and dataset:
+        # Trained in another environment, whose lineage knows the run; what the model did here is known here.
+        items = records.descendants(dataset, run=run_id, predictions=predictions)
+        return _tree(dataset, items, asked=package)
     if run is None:
         return Node("model", package, _facts(model), asked=True)
     return _of_run(records, run, run_id, package, predictions)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops.faults import OperatorFault
+from ops.models import registry
 from ops.models.home import Home
 from ops.models.records import Records
 from ops.models.traffic import Picture
@@ -25,14 +26,18 @@ def from_folder(folder: Path) -> list[Picture]:
 
 
 def of_the_champion(home: Home, champion: dict[str, Any]) -> list[Picture]:
-    """Pictures of the dataset that the champion was trained on. Raises OperatorFault when it is not there."""
-    run = Records(home).run(str(champion.get("run_id") or "")) if champion.get("run_id") else None
-    uri = str((run or Records(home).newest_dataset() or {}).get("manifest_uri") or "")
+    """Pictures of the dataset that the champion was trained on. Raises OperatorFault when it is not there.
+
+    Another environment's model was trained where that one's data lie.
+    """
+    trained = registry.owner(home, str(champion["model_package_arn"])) or home
+    run = Records(trained).run(str(champion.get("run_id") or "")) if champion.get("run_id") else None
+    uri = str((run or Records(trained).newest_dataset() or {}).get("manifest_uri") or "")
     if not uri:
         raise OperatorFault(
-            f"{home} does not know the champion's dataset: give pictures with --images FOLDER"
+            f"{trained} does not know the champion's dataset: give pictures with --images FOLDER"
         )
-    place, s3 = urlsplit(uri), home.client("s3")
+    place, s3 = urlsplit(uri), trained.client("s3")
     manifest = json.loads(_read(s3, place.netloc, place.path.lstrip("/")))
     base = place.path.lstrip("/").rpartition("/")[0]
     holdout = [each["key"] for each in manifest["images"] if each["split"] == "holdout"]

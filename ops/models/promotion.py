@@ -10,10 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.faults import OperatorFault, is_absent
+from ops.faults import OperatorFault
+from ops.models import registry
 from ops.models.execution import Execution
-from ops.models.home import CHAMPION, Home, find
-from ops.models.records import Records, packages
+from ops.models.home import CHAMPION, Home
+from ops.models.records import Records
 from ops.models.start import not_deployed
 from ops.models.watch import follow
 from ops.terminal import confirm, say
@@ -48,12 +49,11 @@ def plan(home: Home, package: str | None) -> Plan:
     environment itself. Raises OperatorFault when there is none, or it serves already.
     """
     now = serving(home)
-    source = home.environment.settings.get("models_from")
     if package is not None:
-        return Plan(_described(home, package), now, "the package that you have named")
-    place = find(home.deployment, home.access, source) if source else home
+        return Plan(_acceptable(home, package), now, "the package that you have named")
+    place = registry.source(home) or home
     group = place.endpoint(CHAMPION)
-    newest = next(iter(_packages(place, group)), None)
+    newest = next(registry.approved(place), None)
     if newest is None:
         raise OperatorFault(f"{place} has no approved package in {group}: train a model there first")
     arn = str(newest["ModelPackageArn"])
@@ -71,12 +71,14 @@ def plan_back(home: Home) -> Plan:
     if champion is None:
         raise OperatorFault(f"{home} has promoted no model yet: there is nothing to take back")
     now, before = str(champion["model_package_arn"]), str(champion.get("previous_model_package_arn") or "")
-    if before and _status(home, before) == "Approved":
+    # Going back must not need another account's credentials: where they lack, the workflow asks for itself.
+    if before and registry.status(home, before) in ("Approved", None):
         return Plan(before, now, "the package that served before")
-    approved = [str(each["ModelPackageArn"]) for each in _packages(home, home.endpoint(CHAMPION))]
+    place = registry.owner(home, now) or home
+    approved = [str(each["ModelPackageArn"]) for each in registry.approved(place)]
     older = approved[approved.index(now) + 1 :] if now in approved else approved
     if not older:
-        raise OperatorFault(f"{home.endpoint()} has no approved package before {now}")
+        raise OperatorFault(f"{place.endpoint()} has no approved package before {now}")
     return Plan(older[0], now, "the newest approved package before the one that serves")
 
 
@@ -143,32 +145,21 @@ def show(home: Home, told: Record) -> None:
     say(f"  {home.endpoint()} serves {told['serving_model_package_arn'] or 'no model'}")
 
 
-def _packages(home: Home, group: str) -> Any:
-    try:
-        yield from packages(home, group)
-    except ClientError as fault:
-        if not is_absent(fault):
-            raise
-
-
-def _described(home: Home, package: str) -> str:
-    """The package's ARN. Raises OperatorFault where it is none, or is this account's and not approved."""
+def _acceptable(home: Home, package: str) -> str:
+    """The package's ARN. Raises OperatorFault where it is none that may serve here, or is not approved."""
     if ":model-package/" not in package:
         raise OperatorFault(f"--package {package}: give a model package's ARN, as ops lineage show tells it")
-    account, region = package.split(":")[4], package.split(":")[3]
-    if account == home.place.account and region == home.place.region:
-        status = _status(home, package)
-        if status != "Approved":
-            raise OperatorFault(f"--package {package}: it is {status or 'not there'}, and must be Approved")
+    place = registry.owner(home, package)
+    if place is None:
+        raise OperatorFault(
+            f"--package {package}: {home.name} promotes {registry.accepted(home)}; "
+            f"environments.{home.name}.models_from of the settings names whose models it takes beside its own"
+        )
+    status = registry.status(home, package)
+    # Where we may not ask, the workflow does, as itself.
+    if status not in ("Approved", None):
+        raise OperatorFault(
+            f"--package {package}: it is {status or 'not there'}, and must be Approved"
+            + (f": approve it in the model registry of {place}" if status else "")
+        )
     return package
-
-
-def _status(home: Home, package: str) -> str:
-    """A package's approval; empty when there is no such package, or nobody here may ask."""
-    try:
-        told = home.client("sagemaker").describe_model_package(ModelPackageName=package)
-    except ClientError as fault:
-        if is_absent(fault) or "does not exist" in str(fault):
-            return ""
-        raise
-    return str(told["ModelApprovalStatus"])

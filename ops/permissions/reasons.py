@@ -94,6 +94,31 @@ REASONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ),
         "only runs that tune call this function",
     ),
+    (
+        "Feedback",
+        (
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        ),
+        "labels come from callers, hours or days after the predictions",
+    ),
+    (
+        "Predict",
+        ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"),
+        "answers are remembered for callers that send an Idempotency-Key, and forgotten when they failed",
+    ),
+    (
+        "Requests",
+        ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "kinesis:PutRecord"),
+        "callers that submit an image for later; one that could not be queued is taken back",
+    ),
+    (
+        "Requests",
+        ("s3:AbortMultipartUpload", "s3:PutObject"),
+        "callers upload by a form that this role has signed; submissions are written by it",
+    ),
     ("Workflow", ("states:RedriveExecution",), "batches that failed are begun again"),
     ("Promotion", ("sagemaker:DeleteEndpoint",), "an endpoint that could not be made is removed"),
     (

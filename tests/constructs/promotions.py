@@ -63,7 +63,7 @@ class Promotions:
     def _definition(self) -> dict[str, Any]:
         from vision_platform.promotion_definition import definition
         from vision_platform.promotion_language import PromotionParts
-        from vision_platform.promotion_requests import HostingPlan, Rollout
+        from vision_platform.promotion_plan import HostingPlan, Rollout
 
         rollout = Rollout(
             **{

@@ -90,7 +90,8 @@ def test_smoke_data_expires_by_itself(assembly: Assembly) -> None:
         if "ExpirationInDays" in rule and "Prefix" in rule
     }
     intermediate = {"prepared/": 30, "quarantine/": 30, "checkpoints/": 30}
-    assert expiring == {"smoke/": 7, "models/smoke/": 7, "evaluations/smoke/": 7} | intermediate
+    burst = {"uploads/": 7, "submitted/": 7, "predictions/": 400, "predictions-failed/": 400}
+    assert expiring == {"smoke/": 7, "models/smoke/": 7, "evaluations/smoke/": 7} | intermediate | burst
 
 
 def test_topics_refuse_what_is_not_tls(assembly: Assembly) -> None:

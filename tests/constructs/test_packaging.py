@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -101,3 +102,15 @@ def test_every_functions_requirements_are_locked_with_hashes(function: str) -> N
     packages = [line for line in lock.splitlines() if "==" in line]
     assert packages
     assert lock.count("--hash=sha256:") >= len(packages)
+
+
+def test_the_adapters_package_is_small_and_holds_no_numpy(tmp_path: Path) -> None:
+    FunctionBundling(ROOT / "lambda_src", "predict").try_bundle(str(tmp_path))
+    assert not (tmp_path / "numpy").exists()
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 30_000_000
+
+
+def test_a_function_reads_the_apis_document_as_json(tmp_path: Path) -> None:
+    FunctionBundling(ROOT / "lambda_src", "requests").try_bundle(str(tmp_path))
+    assert json.loads((tmp_path / "openapi.json").read_text())["openapi"].startswith("3.0.")
+    assert not list(tmp_path.glob("*.yaml"))

@@ -15,6 +15,7 @@ STACK = "vision-dev-promotion"
 # Whatever happens in these, the execution goes on to say what went wrong first.
 QUIET = {
     "ExamineEndpoint",
+    "RemoveBacklogAlarm",
     "RemoveDeadEndpoint",
     "RemoveRefusedConfig",
     "RemoveRefusedModel",
@@ -145,7 +146,7 @@ def test_steps_that_take_longer_than_the_deployment_may_are_refused() -> None:
 
 
 def rollout(**more: Any) -> Any:
-    from vision_platform.promotion_requests import Rollout
+    from vision_platform.promotion_plan import Rollout
 
     usual = {"step_percent": 50, "step_wait_seconds": 300, "bake_seconds": 300, "timeout_seconds": 3600}
     return Rollout(**{**usual, "alarms": ["a"], **more})

@@ -69,7 +69,7 @@ def test_regions_are_shown_apart(template: dict[str, Any]) -> None:
     ]
     prod["Actions"] += abroad
     drawn = draw(further)
-    stacks = "foundation, data, promotion, training, inference, monitoring"
+    stacks = "foundation, data, promotion, training, streaming, inference, monitoring"
     assert drawn.count(f"change sets of vision-prod: {stacks}") == 2
     assert "monitoring (eu-west-1)" in drawn
 

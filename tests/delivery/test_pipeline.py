@@ -10,7 +10,7 @@ import pytest
 from smoke_tests.settings import Settings
 from tests.assembly import ROOT, Assembly, Resource
 
-STACKS = ["foundation", "data", "promotion", "training", "inference", "monitoring"]
+STACKS = ["foundation", "data", "promotion", "training", "streaming", "inference", "monitoring"]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_unattended_environments_deploy_each_stack_in_one_action(
     *deployments, _ = stages[environment.capitalize()]
     assert names(deployments) == [f"vision-{environment}-{stack}.Deploy" for stack in STACKS]
     assert {action["Configuration"]["ActionMode"] for action in deployments} == {"CREATE_UPDATE"}
-    assert [action["RunOrder"] for action in deployments] == [1, 2, 3, 4, 5, 6]
+    assert [action["RunOrder"] for action in deployments] == [1, 2, 3, 4, 5, 6, 7]
     for action in deployments:
         assert action["InputArtifacts"] == [{"Name": "Synth_Output"}]
         assert "ChangeSetName" not in action["Configuration"]

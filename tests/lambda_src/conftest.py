@@ -118,7 +118,11 @@ def context() -> SimpleNamespace:
     """What Lambda passes as the context."""
     arn = "arn:aws:lambda:us-east-1:222222222222:function:f"
     return SimpleNamespace(
-        function_name="f", memory_limit_in_mb=512, invoked_function_arn=arn, aws_request_id="lambda-request"
+        function_name="f",
+        memory_limit_in_mb=512,
+        invoked_function_arn=arn,
+        aws_request_id="lambda-request",
+        get_remaining_time_in_millis=lambda: 20_000,
     )
 
 

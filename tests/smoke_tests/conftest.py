@@ -27,6 +27,7 @@ from tests.smoke_tests.world import (
     REGION,
     SMOKE,
     STATE_MACHINE,
+    UPLOADS,
     World,
 )
 
@@ -62,6 +63,7 @@ def environment() -> dict[str, str]:
         "PROMOTION_MACHINE_ARN": PROMOTION,
         "DATASETS_BUCKET": DATASETS,
         "ARTIFACTS_BUCKET": ARTIFACTS,
+        "UPLOADS_BUCKET": UPLOADS,
         "LINEAGE_TABLE": "lineage",
         "SMOKE_ENDPOINT_NAME": SMOKE,
         "SMOKE_MODEL_PACKAGE_GROUP": GROUP,

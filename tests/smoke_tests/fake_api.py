@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from PIL import Image
 
-from tests.smoke_tests.world import DATASETS, REGION, SMOKE, World
+from tests.smoke_tests.world import DATASETS, REGION, SMOKE, UPLOADS, World
 
 Body = dict[str, Any]
 CLASSES = [str(number) for number in range(10)]
@@ -30,6 +30,10 @@ class FakeApi:
     accept_anything: bool = False
     accept_unsigned: bool = False
     busy_times: int = 0  # so many calls are answered 503 first
+    # The burst path: results by id, how often each is still waited for, and what is done to a good one.
+    results: dict[str, Body] = field(default_factory=dict[str, Body])
+    waits: int = 2
+    spoil_later: Callable[[Body], Body] = lambda body: body
     connections: int = 0
     answered: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -41,6 +45,28 @@ class FakeApi:
             metric = "Predictions" if status == 200 else "RejectedRequests"
             self.world.watched.request(str(answer.get("request_id")), root, metric, SMOKE)
         return status, answer
+
+    def submit(self, image: bytes) -> tuple[int, Body]:
+        """Take an image for later: what the burst path leaves of it is there at once."""
+        right = self._right_answer(image)
+        id = f"p-{uuid4().hex}"
+        self.world.put(UPLOADS, f"smoke/{id}", image)
+        run = self.world.packages.get(right["model_version"], "")
+        self.world.record("PREDICTION", id, line="smoke", label=right["label"], run_id=run)
+        done = {**right, "request_id": str(uuid4()), "id": id, "status": "DONE"}
+        times = {"submitted_at": "2026-11-30T07:00:00Z", "answered_at": "2026-11-30T07:00:01Z"}
+        self.results[id] = self.spoil_later({**done, **times})
+        return 202, {"request_id": str(uuid4()), "id": id, "status": "QUEUED"}
+
+    def result(self, id: str) -> tuple[int, Body]:
+        """What became of it: it waits a few times."""
+        if id not in self.results:
+            return _problem(404, "No such prediction", id)
+        if self.waits > 0:
+            self.waits -= 1
+            waiting = {"request_id": "r", "id": id, "status": "QUEUED"}
+            return 200, {**waiting, "submitted_at": "2026-11-30T07:00:00Z"}
+        return 200, self.results[id]
 
     def predict(self, content_type: str, body: bytes) -> tuple[int, Body]:
         """Status and body for one signed call."""
@@ -109,8 +135,13 @@ class FakeApi:
                 super().setup()
                 api.connections += 1
 
+            def do_GET(self) -> None:
+                self._answer(b"")
+
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+            def _answer(self, body: bytes) -> None:
                 status, answer = self._decide(body)
                 raw = json.dumps(answer).encode()
                 self.send_response(status)
@@ -122,10 +153,16 @@ class FakeApi:
                 self.wfile.write(raw)
 
             def _decide(self, body: bytes) -> tuple[int, Body]:
-                if self.path != "/v/v1/smoke/predictions":
+                path = self.path.removeprefix("/v/v1/smoke/predictions")
+                if path == self.path:
                     return 404, {"message": "no such path"}
-                if not _signed_well(self.path, dict(self.headers.items()), body) and not api.accept_unsigned:
+                signed = _signed_well(self.command, self.path, dict(self.headers.items()), body)
+                if not signed and not api.accept_unsigned:
                     return 403, {"message": "Missing Authentication Token"}
+                if path == ":submit":
+                    return api.submit(body)
+                if path:
+                    return api.result(path.removeprefix("/"))
                 if api.busy_times > 0:
                     api.busy_times -= 1
                     return _problem(503, "Busy", "try again")
@@ -152,7 +189,7 @@ def _problem(status: int, title: str, detail: str) -> tuple[int, Body]:
     }
 
 
-def _signed_well(path: str, headers: dict[str, str], body: bytes) -> bool:
+def _signed_well(method: str, path: str, headers: dict[str, str], body: bytes) -> bool:
     """Compute the signature anew from what came over the wire, as API Gateway does."""
     authorization = headers.get("Authorization", "")
     if not authorization.startswith("AWS4-HMAC-SHA256 "):
@@ -161,7 +198,7 @@ def _signed_well(path: str, headers: dict[str, str], body: bytes) -> bool:
     signed = {
         name: value for name, value in headers.items() if name.lower() in fields["SignedHeaders"].split(";")
     }
-    request = AWSRequest("POST", f"http://{headers['Host']}{path}", headers=signed, data=body)
+    request = AWSRequest(method, f"http://{headers['Host']}{path}", headers=signed, data=body)
     request.context["timestamp"] = headers["X-Amz-Date"]
     signer = SigV4Auth(Credentials("AKIDEXAMPLE", "secret"), "execute-api", REGION)
     text = signer.string_to_sign(request, signer.canonical_request(request))

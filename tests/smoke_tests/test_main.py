@@ -37,7 +37,7 @@ def test_a_good_run_exits_with_0_and_says_where_the_report_is(
 ) -> None:
     assert command.main(["--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert "PASSED: all 30 checks of dev" in said[-1]
+    assert "PASSED: all 31 checks of dev" in said[-1]
     assert any("report kept: s3://reports/smoke/local-smoke-" in line for line in said)
     assert {path.name for path in tmp_path.iterdir()} == {"index.html", "junit.xml", "summary.json"}
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from smoke_tests import plan
+from smoke_tests import burst, plan
 from smoke_tests.context import Context, new_run_id
 from tests.smoke_tests.conftest import RUN_ID, Finished
 from tests.smoke_tests.fake_api import FakeApi
-from tests.smoke_tests.world import ARTIFACTS, CHAMPION, DATASETS, PROMOTION, SMOKE, World
+from tests.smoke_tests.world import ARTIFACTS, CHAMPION, DATASETS, PROMOTION, SMOKE, UPLOADS, World
 
 Smoke = Callable[..., Finished]
 
@@ -19,6 +19,7 @@ def nothing_of_the_run(world: World) -> bool:
     return not (
         world.current(DATASETS)
         or world.current(ARTIFACTS)
+        or world.current(UPLOADS)
         or SMOKE in world.endpoints
         or world.configurations
         or world.models
@@ -355,3 +356,36 @@ def test_an_api_that_cannot_be_reached_is_said_in_one_line(smoke: Smoke) -> None
     done = smoke(API_URL="http://127.0.0.1:1/v/")
     assert done.detail("refuses-unsigned").startswith("The API could not be reached: [Errno")
     assert done.status("predictions") == "failed" and done.status("nothing-left") == "passed"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"label": "cat"}, "says 'cat'"),
+        ({"model_version": "another"}, "answered by 'another'"),
+        (
+            {"status": "REJECTED", "problem": {"detail": "it is no image"}},
+            "ended as REJECTED: it is no image",
+        ),
+        ({"id": "p-other"}, "told of p-other"),
+        ({"label": 7}, "label"),
+    ],
+)
+def test_a_wrong_result_of_the_burst_path_fails_the_run_and_leaves_nothing(
+    smoke: Smoke, world: World, api: FakeApi, change: dict[str, Any], words: str
+) -> None:
+    api.spoil_later = lambda body: body | change
+    done = smoke()
+    (failed,) = [check for check in done.result.checks if not check.passed]
+    assert failed.name == "burst"
+    assert words in failed.detail
+    assert not world.current(UPLOADS)
+
+
+def test_an_image_that_waits_for_ever_fails_the_run(
+    smoke: Smoke, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(burst, "ANSWERED_WITHIN", 0.2)
+    api.waits = 1_000_000
+    (failed,) = [check for check in smoke().result.checks if not check.passed]
+    assert "is still QUEUED" in failed.detail

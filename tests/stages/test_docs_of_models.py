@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from stages import settings_models
+from stages import settings_hosting, settings_models
 from stages.settings_fields import Group
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
@@ -18,7 +18,7 @@ def groups() -> dict[str, type[Group]]:
     """The groups of the settings of models, by the name that they have in cdk.json."""
     found = {
         name.removesuffix("Settings").lower(): each
-        for name, each in vars(settings_models).items()
+        for name, each in (*vars(settings_models).items(), *vars(settings_hosting).items())
         if isinstance(each, type) and issubclass(each, Group) and name.endswith("Settings")
     }
     # Not a group: the type of what `tuning.ranges` holds.

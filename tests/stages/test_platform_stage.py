@@ -25,11 +25,11 @@ def sandbox(folder: Path, change: Any = None) -> Assembly:
     return synthesize(folder, change=change, context={"sandbox": "dev"})
 
 
-def test_each_environment_has_its_six_stacks(assembly: Assembly) -> None:
+def test_each_environment_has_its_seven_stacks(assembly: Assembly) -> None:
     expected = {
         f"vision-{environment}-{stack}"
         for environment in ("dev", "staging", "prod")
-        for stack in ("foundation", "data", "promotion", "training", "inference", "monitoring")
+        for stack in ("foundation", "data", "promotion", "training", "streaming", "inference", "monitoring")
     }
     assert set(assembly.templates) == expected | {"vision-delivery"}
 
@@ -136,7 +136,10 @@ def test_gate_hosting_and_triggers_come_from_the_settings(tmp_path: Path) -> Non
     ]
     gates = [json.loads(each["GATE_SETTINGS"]) for each in variables if "GATE_SETTINGS" in each]
     assert [each["min_accuracy"] for each in gates] == [0.99]
-    assert [each["PREDICTION_RETENTION_DAYS"] for each in variables if "CHAMPION_ENDPOINT" in each] == ["7"]
+    assert [each["PREDICTION_RETENTION_DAYS"] for each in variables if "CHAMPION_ENDPOINT" in each] == [
+        "7",
+        "7",
+    ]
     promotion = assembly.only("AWS::StepFunctions::StateMachine", stack="promotion")
     assert '\\"InstanceType\\":\\"ml.c7i.2xlarge\\"' in json.dumps(promotion.properties)
     rules = {

@@ -109,6 +109,56 @@ WRONG = {
         "source: kind 's3' needs key",
     ),
     "Graviton": ({"hosting": {"instance_type": "ml.c7g.large"}}, "choose an x86 type such as ml.c7i.large"),
+    "canary of one instance": (
+        {"hosting": {"instance_count": 1}},
+        "strategy 'canary' needs an instance_count of at least 2",
+    ),
+    "serverless endpoint with guardrails": (
+        {"hosting": {"mode": "serverless"}},
+        "strategy 'canary' needs deployment guardrails, which SageMaker has for instances only: give "
+        "'all_at_once' with mode 'serverless'",
+    ),
+    "serverless endpoint that scales its instances": (
+        {"hosting": {"mode": "serverless", "strategy": "all_at_once", "max_instance_count": 4}},
+        "max_instance_count has no meaning with mode 'serverless'",
+    ),
+    "latency target of an endpoint that does not scale": (
+        {"hosting": {"target_latency_ms": 100}},
+        "target_latency_ms (100) needs max_instance_count",
+    ),
+    "more kept warm than may answer": (
+        {
+            "hosting": {
+                "mode": "serverless",
+                "strategy": "all_at_once",
+                "serverless_max_concurrency": 2,
+                "serverless_provisioned_concurrency": 3,
+            }
+        },
+        "serverless_provisioned_concurrency (3) is more than serverless_max_concurrency (2)",
+    ),
+    "asynchronous endpoint that scales by latency": (
+        {"hosting": {"mode": "asynchronous", "max_instance_count": 3, "target_latency_ms": 100}},
+        "target_latency_ms has no meaning with mode 'asynchronous', which scales by what waits",
+    ),
+    "multi-model endpoint for models that lie elsewhere": (
+        {
+            "environments": [
+                *environments()[:1],
+                environments()[1] | {"models_from": "dev", "hosting": {"mode": "multi-model"}},
+            ]
+        },
+        "hosting.mode 'multi-model' loads models from this environment's own bucket, and models_from "
+        "promotes those of 'dev'",
+    ),
+    "warm environments without the mode": (
+        {"hosting": {"serverless_provisioned_concurrency": 1}},
+        "serverless_provisioned_concurrency is of mode 'serverless', and mode is 'real-time'",
+    ),
+    "hosting mode that is none": (
+        {"hosting": {"mode": "batch"}},
+        "hosting.mode: input should be 'real-time'",
+    ),
     "log retention that CloudWatch has not": ({"retention": {"log_days": 31}}, "retention.log_days"),
     "hyperparameter of script mode": (
         {"training": {"hyperparameters": {"sagemaker_program": "x.py"}}},

@@ -206,6 +206,15 @@ def test_change_sets_can_be_kept_to_names(twin: Any) -> None:
     assert said.startswith("AccessDenied")
 
 
+def test_map_runs_are_judged_by_their_arns(twin: Any) -> None:
+    ours, theirs = (f"arn:aws:states:us-east-1:{A}:mapRun:{name}/Batches:1" for name in ("ours", "theirs"))
+    role = make_role(twin, "watcher", allow("states:DescribeMapRun", ours.replace("/Batches:1", "/*")))
+    watcher = twin.client("stepfunctions", assume(twin, role))
+    assert refused(watcher.describe_map_run, mapRunArn=ours).startswith("ResourceNotFound")
+    said = refused(watcher.describe_map_run, mapRunArn=theirs)
+    assert "not authorized to perform: states:DescribeMapRun" in said
+
+
 def test_handing_a_role_to_a_service_needs_pass_role(twin: Any) -> None:
     role = make_role(twin, "for-lambda", trust=LAMBDA_TRUST)
     function = {

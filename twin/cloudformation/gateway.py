@@ -1,7 +1,9 @@
-"""What ministack drops of REST APIs: validators, access logs and a few settings."""
+"""What ministack drops of REST APIs: their documents, validators, access logs and a few settings."""
 
 from typing import Any
 
+from twin import glue
+from twin.apigateway.openapi import Import
 from twin.cloudformation.completion import Properties, api, changed, completes
 
 
@@ -40,7 +42,7 @@ def complete_stage(name: str, new: Properties, old: Properties) -> None:
 
 @completes("AWS::ApiGateway::RestApi")
 def complete_rest_api(api_id: str, new: Properties, old: Properties) -> None:
-    """Set what a create leaves out; ministack's update knows it."""
+    """Set what a create leaves out, and make the API what its document says."""
     patches: list[dict[str, Any]] = []
     if not old:
         if "DisableExecuteApiEndpoint" in new:
@@ -49,8 +51,34 @@ def complete_rest_api(api_id: str, new: Properties, old: Properties) -> None:
             )
         if "ApiKeySourceType" in new:
             patches.append(_replace("/apiKeySource", new["ApiKeySourceType"]))
+    document = new.get("Body") or {}
+    title = (document.get("info") or {}).get("title")
+    if title and not new.get("Name"):
+        patches.append(_replace("/name", title))
     if patches:
         api("apigateway").update_rest_api(restApiId=api_id, patchOperations=patches)
+    if document and changed("Body", new, old):
+        Import(api("apigateway"), api_id, document).run(old.get("Body"))
+
+
+def keep_documents_from_ministack() -> None:
+    """Let ministack make the plain API alone: it imports but a part of a document, into a new API."""
+    handler = glue.internal("services.cloudformation.provisioners")._RESOURCE_HANDLERS[
+        "AWS::ApiGateway::RestApi"
+    ]
+    create, update = handler["create"], handler["update"]
+
+    def create_plain(logical_id: str, properties: Properties, stack_name: str) -> Any:
+        return create(logical_id, _plain(properties), stack_name)
+
+    def update_plain(physical_id: str, old: Properties, new: Properties, *rest: Any) -> Any:
+        return update(physical_id, _plain(old), _plain(new), *rest)
+
+    handler["create"], handler["update"] = create_plain, update_plain
+
+
+def _plain(properties: Properties) -> Properties:
+    return {name: value for name, value in properties.items() if name != "Body"}
 
 
 def _replace(path: str, value: str) -> dict[str, str]:

@@ -1,7 +1,15 @@
 """IAM where ministack falls short: condition keys, implied permissions, AWS services as callers, a log."""
 
 from twin import endpoints
-from twin.iam import conditions, decisions, enforcement, execute_api, last_accessed, resource_policies
+from twin.iam import (
+    conditions,
+    decisions,
+    enforcement,
+    execute_api,
+    last_accessed,
+    resource_policies,
+    upload_forms,
+)
 from twin.iam.decisions import record, summarise
 from twin.iam.resource_policies import register as judge_by
 from twin.iam.services import Denied, check_service, may_service, service_may_invoke, service_may_use_key
@@ -26,6 +34,7 @@ def install() -> None:
     conditions.install()
     enforcement.install()
     execute_api.install()
+    upload_forms.install()
     last_accessed.install()
     endpoints.register("GET", "iam", _summary)
 

@@ -83,17 +83,25 @@ def _enforce_with_implied_needs() -> None:
         result = judge(access_key_id, iam_action, service, region, resource_arn, service_context)
         if result is not None:
             return result
-        for need in needs(iam_action, resource_arn, _call_for(iam_action)):
-            kind = need.action.partition(":")[0]
-            refused = (
-                _refusal(access_key_id, need)
-                if need.fault
-                else judge(access_key_id, need.action, kind, region, need.resource, need.context)
-            )
-            if refused is not None:
-                _refused_need.set(_Refused(refused, need))
-                return refused
-        return None
+        if not access_key_id:
+            # Nobody signed this: S3 judges anonymous access itself, and asks again for the signer of a form.
+            return None
+        # The signer of a form stands in its fields: the request that carries it counts as nobody's.
+        token = _evaluator._anonymous.set(False)
+        try:
+            for need in needs(iam_action, resource_arn, _call_for(iam_action)):
+                kind = need.action.partition(":")[0]
+                refused = (
+                    _refusal(access_key_id, need)
+                    if need.fault
+                    else judge(access_key_id, need.action, kind, region, need.resource, need.context)
+                )
+                if refused is not None:
+                    _refused_need.set(_Refused(refused, need))
+                    return refused
+            return None
+        finally:
+            _evaluator._anonymous.reset(token)
 
     _evaluator.enforce = enforce
 
@@ -128,7 +136,7 @@ def _name_what_was_missing() -> None:
 
     def answer(service: str, action: str, principal_arn: str, request_id: str, **details: Any) -> Any:
         refused = _refused_need.get()
-        if refused is not None and refused.result.principal_arn == principal_arn:
+        if refused is not None and getattr(refused.result, "principal_arn", None) == principal_arn:
             action = refused.need.action
             explicit = details.get("explicit_deny", False)
             details["message"] = refused.need.fault or _actions.identity_denial_message(

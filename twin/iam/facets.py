@@ -95,8 +95,11 @@ def _cloudformation(_: str, resource: str, call: Call) -> list[Facet]:
 
 
 def _ecr(_: str, resource: str, call: Call) -> list[Facet]:
-    names = _body(call).get("repositoryNames") or []
-    return [Facet((_arn("ecr", f"repository/{name}"),)) for name in names] or [Facet((resource,))]
+    """Repositories of the registry that the request names, which may be another account's."""
+    body, here = _body(call), glue.current_scope()
+    names = body.get("repositoryNames") or [body.get("repositoryName")]
+    registry = f"arn:aws:ecr:{here.region}:{body.get('registryId') or here.account}:repository/"
+    return [Facet((registry + name,)) for name in names if name] or [Facet((resource,))]
 
 
 def _ssm(_: str, resource: str, call: Call) -> list[Facet]:
@@ -118,16 +121,31 @@ def _events(action: str, resource: str, call: Call) -> list[Facet]:
 
 
 def _metrics(action: str, resource: str, call: Call) -> list[Facet]:
-    if action != "cloudwatch:PutMetricData":
-        return [Facet((resource,))]
+    if action == "cloudwatch:PutMetricData":
+        return [Facet((resource,), {"cloudwatch:namespace": _metrics_body(call).get("Namespace")})]
+    if action in ("cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"):
+        body = _metrics_body(call)
+        names = body.get("AlarmNames") or ([body["AlarmName"]] if body.get("AlarmName") else [])
+        return [Facet((_arn("cloudwatch", f"alarm:{name}"),)) for name in names] or [Facet((resource,))]
+    return [Facet((resource,))]
+
+
+def _metrics_body(call: Call) -> dict[str, Any]:
+    """Return a request to CloudWatch in any of its protocols; of forms, texts and lists of texts."""
     if "cbor" in call.headers.get("content-type", ""):
         import cbor2  # pyright: ignore[reportMissingImports]  # comes with ministack
 
-        namespace = cbor2.loads(call.body).get("Namespace")
-    else:
-        form = parse_qs(call.body.decode("utf-8", "replace"))
-        namespace = _body(call).get("Namespace") or (form.get("Namespace") or [None])[0]
-    return [Facet((resource,), {"cloudwatch:namespace": namespace})]
+        return cbor2.loads(call.body)
+    if "json" in call.headers.get("content-type", ""):
+        return _body(call)
+    found: dict[str, Any] = {}
+    for name, (value, *_) in parse_qs(call.body.decode("utf-8", "replace")).items():
+        member, _, place = name.partition(".member.")
+        if place.isdigit():
+            found.setdefault(member, []).append(value)
+        else:
+            found[member] = value
+    return found
 
 
 def _sagemaker(action: str, resource: str, call: Call) -> list[Facet]:
@@ -146,6 +164,12 @@ def _autoscaling(_: str, resource: str, call: Call) -> list[Facet]:
     return [Facet((resource,), keys)]
 
 
+def _states(_: str, resource: str, call: Call) -> list[Facet]:
+    """A Map run is judged as what it is."""
+    run = _body(call).get("mapRunArn")
+    return [Facet((run if isinstance(run, str) and resource == "*" else resource,))]
+
+
 def _backup(_: str, resource: str, call: Call) -> list[Facet]:
     """AWS Backup judges what happens to a vault by the vault, which the path names."""
     found = re.match(r"^/backup-vaults/([^/]+)", call.path)
@@ -162,4 +186,5 @@ _SPECIAL: dict[str, Callable[[str, str, Call], list[Facet]]] = {
     "logs": _logs,
     "sagemaker": _sagemaker,
     "ssm": _ssm,
+    "states": _states,
 }

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from twin import glue
+from twin.glue import streams
 
 _KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 _SSE_HEADER = "x-amz-server-side-encryption"
@@ -46,6 +47,11 @@ _PASSING = {
     "scheduler": ("scheduler.amazonaws.com", ("RoleArn",)),
     "states": ("states.amazonaws.com", ("roleArn",)),
 }
+_STREAM_KEY_ACTIONS = {
+    "kinesis:PutRecord": "kms:GenerateDataKey",
+    "kinesis:PutRecords": "kms:GenerateDataKey",
+    "kinesis:GetRecords": "kms:Decrypt",
+}
 _PASSING_VERBS = ("Create", "Update", "Put", "Delete", "Start", "Continue")
 
 
@@ -56,6 +62,8 @@ def needs(action: str, resource: str, call: Call | None) -> Iterator[Need]:
         yield from _object_key_needs(action, resource, call)
     elif action == "sns:Publish":
         yield from _topic_key_needs(resource)
+    elif action in _STREAM_KEY_ACTIONS:
+        yield from _stream_key_needs(_STREAM_KEY_ACTIONS[action], resource)
     elif call is not None and namespace in _PASSING and operation.startswith(_PASSING_VERBS):
         yield from _pass_role_needs(namespace, call)
         if namespace == "cloudformation":
@@ -98,6 +106,17 @@ def _topic_key_needs(topic_arn: str) -> Iterator[Need]:
         return
     context = {"kms:ViaService": f"sns.{parts[3]}.amazonaws.com", "kms:CallerAccount": parts[4]}
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        yield Need(action, arn, context)
+
+
+def _stream_key_needs(action: str, stream_arn: str) -> Iterator[Need]:
+    stream = streams.stream_of(stream_arn)
+    if stream is None or stream.get("EncryptionType") != "KMS":
+        return
+    parts = stream_arn.split(":")
+    arn = _key_arn(stream.get("KeyId") or "", parts[4])
+    if arn is not None:
+        context = {"kms:ViaService": f"kinesis.{parts[3]}.amazonaws.com", "kms:CallerAccount": parts[4]}
         yield Need(action, arn, context)
 
 

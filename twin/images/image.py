@@ -84,25 +84,19 @@ def _mapped(uri: str) -> Image | None:
 
 
 def _pull(uri: str, place: re.Match[str], credentials: Mapping[str, str]) -> Image:
-    account = glue.current_scope().account
-    if place["account"] != account:
-        raise ImageError(
-            f"image {uri} lies in account {place['account']}: the local twin maps such images in "
-            f"{config.PROJECT_FILE} ([[images]]) and pulls from account {account} only"
-        )
     ecr = glue.client("ecr", credentials, place["region"])
+    # Another account's repository must let the role in by its own policy.
+    repository = {"registryId": place["account"], "repositoryName": place["repository"]}
     wanted = {"imageDigest": place["digest"]} if place["digest"] else {"imageTag": place["tag"] or "latest"}
     try:
         ecr.get_authorization_token()
-        answer = ecr.batch_get_image(
-            repositoryName=place["repository"], imageIds=[wanted], acceptedMediaTypes=[MANIFEST_TYPE]
-        )
+        answer = ecr.batch_get_image(**repository, imageIds=[wanted], acceptedMediaTypes=[MANIFEST_TYPE])
         if not answer["images"]:
             raise ImageError(f"Requested image {uri} not found.")
         found = answer["images"][0]
         manifest = json.loads(found["imageManifest"])
-        described = json.loads(_download(ecr, place["repository"], manifest["config"]["digest"]))
-        files = _unpacked(ecr, place["repository"], found["imageId"]["imageDigest"], manifest)
+        described = json.loads(_download(ecr, repository, manifest["config"]["digest"]))
+        files = _unpacked(ecr, repository, found["imageId"]["imageDigest"], manifest)
     except ClientError as fault:
         error = fault.response["Error"]
         raise ImageError(f"Cannot pull image {uri}: {error['Code']}: {error['Message']}") from fault
@@ -111,13 +105,13 @@ def _pull(uri: str, place: re.Match[str], credentials: Mapping[str, str]) -> Ima
     return _image(uri, found["imageId"]["imageDigest"], described, files)
 
 
-def _download(ecr: Any, repository: str, digest: str) -> bytes:
-    url = ecr.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)["downloadUrl"]
+def _download(ecr: Any, repository: Mapping[str, str], digest: str) -> bytes:
+    url = ecr.get_download_url_for_layer(**repository, layerDigest=digest)["downloadUrl"]
     with _DIRECT.open(url, timeout=60) as answer:
         return answer.read()
 
 
-def _unpacked(ecr: Any, repository: str, digest: str, manifest: dict[str, Any]) -> Path:
+def _unpacked(ecr: Any, repository: Mapping[str, str], digest: str, manifest: dict[str, Any]) -> Path:
     """Return the folder of the image's files, unpacked once per digest."""
     folder = config.current().folder("images", "files") / digest.removeprefix("sha256:")
     # Every layer is asked for even where the files are here already: permissions apply to each pull.

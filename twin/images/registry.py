@@ -8,17 +8,18 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twin import config, endpoints, glue
+from twin import config, endpoints, glue, iam
 
 LAYER_PATH = "images/layer"
 _TOKEN_SECONDS = 12 * 3600
 _DOWNLOAD_SECONDS = 900
 Body = dict[str, Any]
+Answered = tuple[int, dict[str, str], bytes]
 
 
 class RegistryError(Exception):
@@ -70,12 +71,26 @@ class Registry:
 
     async def handle(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: Any
-    ) -> tuple[int, dict[str, str], bytes]:
-        """Answer one request to ECR."""
+    ) -> Answered:
+        """Answer one request to ECR, in the account whose registry it names: IAM has judged it there."""
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         forward = partial(self._ministack, method, path, headers, body, query)
         try:
             request: Body = json.loads(body or b"{}")
+        except ValueError:
+            return self._answer({"__type": "SerializationException", "message": "the body is not JSON"}, 400)
+        here = glue.current_scope()
+        with glue.scope(request.get("registryId") or here.account, here.region):
+            return await self._handle(operation, request, headers, forward)
+
+    async def _handle(
+        self,
+        operation: str,
+        request: Body,
+        headers: dict[str, str],
+        forward: Callable[[], Awaitable[Answered]],
+    ) -> Answered:
+        try:
             if operation == "GetAuthorizationToken":
                 return self._answer(self._authorization_token(headers))
             if operation in self._operations:
@@ -90,12 +105,10 @@ class Registry:
                 self._layers.pop(request["repositoryName"], None)
         except RegistryError as fault:
             return self._answer({"__type": fault.code, "message": fault.message}, 400)
-        except ValueError:
-            return self._answer({"__type": "SerializationException", "message": "the body is not JSON"}, 400)
         return status, answer_headers, answer
 
     @staticmethod
-    def _answer(value: Body, status: int = 200) -> tuple[int, dict[str, str], bytes]:
+    def _answer(value: Body, status: int = 200) -> Answered:
         return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(value).encode()
 
     def _authorization_token(self, headers: dict[str, str]) -> Body:
@@ -278,8 +291,19 @@ def _caller_credentials(headers: dict[str, str]) -> dict[str, str]:
     return made
 
 
+def _policy_of(arn: str) -> tuple[Any, str] | None:
+    """Return a repository's policy and its account; another account's is judged by even where it has none."""
+    parts = arn.split(":", 5)
+    if len(parts) != 6:
+        return None
+    with glue.scope(parts[4], parts[3]):
+        found = glue.internal("services.ecr").repository_policy_for_arn(arn)
+    return found or (None if parts[4] == glue.current_scope().account else ("", parts[4]))
+
+
 def install() -> None:
     """Put the registry in front of ministack's ECR."""
+    iam.judge_by("ecr", _policy_of)
     handlers = glue.internal("app").SERVICE_HANDLERS
     registry = Registry(handlers["ecr"])
     handlers["ecr"] = registry.handle

@@ -1,5 +1,6 @@
 """Execution environments by function version: kept warm, one per concurrent invocation, ended when idle."""
 
+import os
 import threading
 import time
 
@@ -10,6 +11,10 @@ IDLE_SECONDS = 600
 # Credentials in the environment last 12 h; Lambda replaces its environments every few hours as well.
 MAX_AGE_SECONDS = 2 * 3600
 _CHECK_SECONDS = 30
+# A start is a second of CPU: more at once than cores make each slower, and running work waits for them.
+STARTS_AT_ONCE = max(2, os.cpu_count() or 2)
+# Then it starts all the same: what is being started may itself wait for another function.
+_LONGEST_TURN_SECONDS = 10.0
 
 
 class Pool:
@@ -17,33 +22,52 @@ class Pool:
 
     def __init__(self) -> None:
         """Start empty; `watch` begins to end idle workers."""
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._starting = 0
         self._idle: dict[str, list[Worker]] = {}
         self._busy: set[Worker] = set()
 
     def acquire(self, function: Function) -> tuple[Worker, Outcome | None]:
         """Return a worker for one invocation, and how its initialisation went when it is a new one.
 
-        A worker whose initialisation failed is returned ended: give it to `release` all the same.
+        Where as many are being started as this machine can do at once, it waits: for its turn, or for a
+        worker that becomes free before. A worker whose initialisation failed is returned ended: give it to
+        `release` all the same.
         """
+        outdated: list[Worker] = []
+        until = time.monotonic() + _LONGEST_TURN_SECONDS
         with self._lock:
-            waiting = self._idle.get(function.identity, [])
-            fitting = next(
-                (worker for worker in waiting if worker.function.fingerprint == function.fingerprint), None
-            )
-            outdated = [w for w in waiting if w.function.fingerprint != function.fingerprint]
-            self._idle[function.identity] = [w for w in waiting if w is not fitting and w not in outdated]
-            worker = fitting or Worker(function)
+            while (worker := self._idle_one(function, outdated)) is None and self._starting >= STARTS_AT_ONCE:
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._lock.wait(left)
+            fresh = worker is None
+            self._starting += fresh
+            worker = worker or Worker(function)
             self._busy.add(worker)
         for old in outdated:
             old.stop()
-        if fitting is not None:
+        if not fresh:
             return worker, None
         try:
             return worker, worker.start()
         except BaseException:
             self.release(worker, usable=False)
             raise
+        finally:
+            with self._lock:
+                self._starting -= 1
+                self._lock.notify_all()
+
+    def _idle_one(self, function: Function, outdated: list[Worker]) -> Worker | None:
+        """Take an idle worker of the function; those of its earlier code are taken out, into `outdated`."""
+        waiting = self._idle.get(function.identity, [])
+        fitting = next((w for w in waiting if w.function.fingerprint == function.fingerprint), None)
+        old = [w for w in waiting if w.function.fingerprint != function.fingerprint]
+        self._idle[function.identity] = [w for w in waiting if w is not fitting and w not in old]
+        outdated += old
+        return fitting
 
     def release(self, worker: Worker, *, usable: bool) -> None:
         """Take a worker back after its invocation; an unusable one is ended."""
@@ -54,6 +78,7 @@ class Pool:
             keep = known and usable and time.monotonic() - worker.born < MAX_AGE_SECONDS
             if keep:
                 self._idle.setdefault(worker.function.identity, []).append(worker)
+                self._lock.notify_all()
         if not keep:
             worker.stop()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vision_runtime.images import jpeg, png, webp
 from vision_runtime.images.rules import ImageFault, ImageLimits, ImageRejected, check_size
+from vision_runtime.images.structure import Structure, check_decoder_bytes
 
 ACCEPTED = "JPEG, PNG or WebP"
 
@@ -26,15 +27,14 @@ KNOWN_BUT_REFUSED = (
 
 @dataclass(frozen=True)
 class Header:
-    """What an accepted file says about itself: Pillow's name of the format, and its sides in px."""
+    """What an accepted file says about itself: Pillow's name of the format, and its structure."""
 
     format: str
-    width: int
-    height: int
+    structure: Structure
 
 
 def inspect(data: bytes, limits: ImageLimits) -> Header:
-    """Check bytes, magic, structure, metadata and sides, in that order. Raises ImageRejected."""
+    """Check bytes, magic, structure, metadata, sides and memory, in that order. Raises ImageRejected."""
     if not data:
         raise ImageRejected(ImageFault.EMPTY, f"there are no bytes; send a {ACCEPTED} image")
     if len(data) > limits.max_bytes:
@@ -42,12 +42,13 @@ def inspect(data: bytes, limits: ImageLimits) -> Header:
             ImageFault.TOO_MANY_BYTES,
             f"the image has {len(data)} bytes; at most {limits.max_bytes} are accepted",
         )
-    name, (width, height) = _structure(data, limits)
-    check_size(width, height, limits)
-    return Header(name, width, height)
+    name, found = _structure(data, limits)
+    check_size(found.width, found.height, limits)
+    check_decoder_bytes(found.decoder_bytes, found.width, found.height, limits)
+    return Header(name, found)
 
 
-def _structure(data: bytes, limits: ImageLimits) -> tuple[str, tuple[int, int]]:
+def _structure(data: bytes, limits: ImageLimits) -> tuple[str, Structure]:
     if data.startswith(jpeg.MAGIC):
         return "JPEG", jpeg.check(data, limits)
     if data.startswith(png.MAGIC):

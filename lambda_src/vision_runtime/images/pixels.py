@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from vision_runtime.images.header import Header, inspect
-from vision_runtime.images.rules import ImageFault, ImageLimits, ImageRejected
+from vision_runtime.images.orientation import orientation
+from vision_runtime.images.profile import harmless
+from vision_runtime.images.rules import MEBIBYTE, ImageFault, ImageLimits, ImageRejected
+from vision_runtime.images.structure import check_decoder_bytes
 from vision_runtime.redaction import EXAMINED_SIDE, Detector, NotExamined, Region, blur
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ Image.preinit()
 importlib.import_module("PIL.WebPImagePlugin")  # not among them; a format it lacks makes it load all it has
 
 MODES = {1: "L", 3: "RGB"}
-ORIENTATION_TAG = 0x0112
 # EXIF orientation -> the move that makes the picture upright; from 5 on, width and height change places.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,13 +40,16 @@ UPRIGHT = {
 }
 PROFILE_SPACE = slice(16, 20)  # where an ICC profile says which colours it is for
 PROFILE_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
-AS_STORED = 1
 FIRST_SIDEWAYS = 5
 # Cheap shrinking, while a JPEG is decoded and by whole factors, stops at these multiples of the target, so
 # that the last resize still sees enough pixels to weigh. Decoding at 2, a photo of 1 MP for a model of 224 px
 # would gain nothing; at 1.5 it takes half the time, and differs by 0.6 of 255 on average from a full decode.
 DECODE_HEADROOM = 1.5
 SHRINK_HEADROOM = 2
+# RGB and CMYK alike.
+JPEG_PIXEL_BYTES = 4
+# Left for the copy that detectors get, in the forms that it goes through: at most 1600 px square each.
+EXAMINED_BYTES = 44 * MEBIBYTE
 DEFAULT_LIMITS = ImageLimits()
 
 
@@ -75,14 +80,23 @@ def prepare(
 
     With a `detector`, what it finds is blurred, and an image that it cannot examine is rejected. Raises
     ImageRejected, and what the detector raises when its service fails.
+
+    A detector's copy takes room too, so that with one pictures may be a little smaller.
     """
+    if detector is not None:
+        limits = replace(limits, max_decoder_bytes=limits.max_decoder_bytes - EXAMINED_BYTES)
     header = inspect(data, limits)
+    side = int(DECODE_HEADROOM * max(spec.width, spec.height))
     with _faults_are_the_senders(header):
-        opened = _opened(data, header, spec, limits)
+        decoded = _decode(header, (side, side), limits)
+        opened = _opened(decoded, spec)
         upright = opened.upright(_sides_as_stored(spec, opened.orientation))
-    if detector is None:
-        return ModelInput(upright.tobytes(), spec)
-    regions = _found(detector, data, header, spec, limits)
+        if detector is None:
+            return ModelInput(upright.tobytes(), spec)
+        examined = _for_detectors(decoded, spec, limits)
+    # The large picture goes before a detector needs room.
+    del decoded, opened
+    regions = _found(detector, examined)
     return ModelInput(blur(upright, regions).tobytes(), spec, regions)
 
 
@@ -107,18 +121,25 @@ def _faults_are_the_senders(header: Header) -> Generator[None]:
         raise ImageRejected(ImageFault.CORRUPT, f"the {header.format} cannot be decoded: {error}") from error
 
 
-def _found(
-    detector: Detector, data: bytes, header: Header, spec: InputSpec, limits: ImageLimits
-) -> tuple[Region, ...]:
-    """What `detector` finds in a larger copy of the image: in the model's it would miss small faces."""
-    copy = replace(spec, width=EXAMINED_SIDE, height=EXAMINED_SIDE, channels=3)
-    with _faults_are_the_senders(header):
-        opened = _opened(data, header, copy, limits)
-        scale = min(1.0, EXAMINED_SIDE / max(opened.extent))
-        width, height = (max(1, round(side * scale)) for side in opened.extent)
-        upright = opened.upright((width, height))
-        # Of pixels alone: Pillow carries metadata along, and writes a JPEG's comment into the next one.
-        examined = Image.frombytes(upright.mode, upright.size, upright.tobytes())
+def _for_detectors(decoded: _Decoded, spec: InputSpec, limits: ImageLimits) -> Image.Image:
+    """A larger copy of the image, upright and in RGB: in the model's, detectors would miss small faces."""
+    structure = decoded.header.structure
+    scale = min(1.0, EXAMINED_SIDE / max(structure.width, structure.height))
+    size = max(1, round(structure.width * scale)), max(1, round(structure.height * scale))
+    if decoded.scaled:
+        decoded = _decode(decoded.header, size, limits)
+    image, extent = _shrink(_plain(decoded.image), decoded.extent, EXAMINED_SIDE)
+    # Before all that makes copies: the picture may have twice the copy's sides.
+    small = image.resize(size, Image.Resampling.BILINEAR, box=(0.0, 0.0, *extent))
+    small.info = image.info
+    turned = orientation(structure.exif, structure.xmp)
+    opaque = _opaque(_to_srgb(_eight_bit(small)), replace(spec, channels=3))
+    upright = _Opened(opaque, size, turned).upright(size)
+    # Of pixels alone: Pillow carries metadata along, and writes a JPEG's comment into the next one.
+    return Image.frombytes(upright.mode, upright.size, upright.tobytes())
+
+
+def _found(detector: Detector, examined: Image.Image) -> tuple[Region, ...]:
     try:
         return tuple(detector.find(examined))
     except NotExamined as fault:
@@ -162,40 +183,46 @@ class _Opened:
         return resized.transpose(UPRIGHT[self.orientation]) if self.orientation in UPRIGHT else resized
 
 
-def _opened(data: bytes, header: Header, spec: InputSpec, limits: ImageLimits) -> _Opened:
-    """The image, no smaller than the model's sides unless the file is."""
-    image, extent = _decode(data, header.format, spec, limits)
-    orientation = _orientation(image)
-    image, extent = _shrink(_plain(image), extent, spec)
-    return _Opened(_opaque(_to_srgb(image), spec), extent, orientation)
+@dataclass(frozen=True)
+class _Decoded:
+    """What the decoder gave, covering `extent` (px, with fractions); `scaled` if it was asked for less."""
+
+    header: Header
+    image: Image.Image
+    extent: tuple[float, float]
+    scaled: bool
 
 
-def _decode(
-    data: bytes, name: str, spec: InputSpec, limits: ImageLimits
-) -> tuple[Image.Image, tuple[float, float]]:
-    stream = _TimedBytes(data, limits.decode_seconds)
-    image = Image.open(stream, formats=[name])
-    side = int(DECODE_HEADROOM * max(spec.width, spec.height))
+def _decode(header: Header, least: tuple[int, int], limits: ImageLimits) -> _Decoded:
+    """The picture as it is stored; a JPEG scaled down while it is decoded, to `least` (px) or more."""
+    structure = header.structure
+    stream = _TimedBytes(structure.data, limits.decode_seconds)
+    image = Image.open(stream, formats=[header.format])
     # JPEG decodes straight to 1/2, 1/4 or 1/8: 12 MP in 37 ms instead of 233.
-    drafted = image.draft(None, (side, side))
+    drafted = image.draft(None, least)
+    if header.format == "JPEG":
+        taken = structure.decoder_bytes + image.width * image.height * JPEG_PIXEL_BYTES
+        check_decoder_bytes(taken, structure.width, structure.height, limits)
     image.load()
     stream.check()
-    return image, drafted[1][2:] if drafted else image.size
+    if drafted is None:
+        return _Decoded(header, image, image.size, scaled=False)
+    return _Decoded(header, image, drafted[1][2:], scaled=image.size != (structure.width, structure.height))
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ORIENTATION_TAG)
-    except Exception:
-        return AS_STORED  # EXIF that cannot be read says nothing; the picture itself is fine
-    return value if isinstance(value, int) and value in UPRIGHT else AS_STORED
+def _opened(decoded: _Decoded, spec: InputSpec) -> _Opened:
+    """The image in the model's channels, no smaller than the model's sides unless the file is."""
+    least = SHRINK_HEADROOM * max(spec.width, spec.height)
+    image, extent = _shrink(_plain(decoded.image), decoded.extent, least)
+    structure = decoded.header.structure
+    turned = orientation(structure.exif, structure.xmp)
+    return _Opened(_opaque(_to_srgb(_eight_bit(image)), spec), extent, turned)
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """L, LA, RGB, RGBA or CMYK with 8 bits a channel, from whatever the decoder gave."""
+    """L, LA, RGB, RGBA or CMYK with 8 bits a channel, or I, from whatever the decoder gave."""
     if image.mode.startswith("I"):
-        # convert("L") would clip: every value above 255 white. The high byte is kept, as for 16-bit colour.
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        return image if image.mode == "I" else image.convert("I")
     if image.mode == "1":
         return image.convert("L")
     if image.mode == "P":
@@ -206,15 +233,27 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _shrink(
-    image: Image.Image, extent: tuple[float, float], spec: InputSpec
+    image: Image.Image, extent: tuple[float, float], least: int
 ) -> tuple[Image.Image, tuple[float, float]]:
-    """Averaged down by a whole factor: colour management and the resize then see few pixels."""
-    factor = min(image.size) // (SHRINK_HEADROOM * max(spec.width, spec.height))
-    if factor <= 1:
+    """Averaged down by whole factors: colour management and the resize then see few pixels.
+
+    By one for each side: a strip of 20,000 x 800 px is large, although its shorter side is not.
+    """
+    across, down = (max(1, length // least) for length in image.size)
+    if across == down == 1:
         return image, extent
-    smaller = image.reduce(factor)
+    smaller = image.reduce((across, down))
     smaller.info = image.info
-    return smaller, (extent[0] / factor, extent[1] / factor)
+    return smaller, (extent[0] / across, extent[1] / down)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The high byte of 16 bits, as for 16-bit colour: convert("L") would clip all above 255 to white."""
+    if image.mode != "I":
+        return image
+    scaled = image.point(lambda value: value * (1 / 256)).convert("L")
+    scaled.info = image.info
+    return scaled
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -234,7 +273,7 @@ def _by_profile(image: Image.Image, embedded: bytes) -> Image.Image | None:
     from PIL import ImageCms  # noqa: PLC0415 - 15 ms that only images with a profile pay
 
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(harmless(embedded)))
         srgb = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(colour, profile, srgb, outputMode="RGB")
     except (OSError, ImageCms.PyCMSError):

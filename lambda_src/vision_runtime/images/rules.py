@@ -7,7 +7,7 @@ from enum import StrEnum
 
 MEBIBYTE = 1024 * 1024
 # Raise it whenever an image may come out with other pixels than before: prepared data is made anew then.
-VERSION = 2
+VERSION = 3
 
 
 class ImageFault(StrEnum):
@@ -53,6 +53,9 @@ class ImageLimits:
     # A 470 KB progressive JPEG with thousands of scans kept every decoder busy for over 84 s.
     max_scans: int = 32
     max_metadata_bytes: int = 4 * MEBIBYTE
+    # A PNG or WebP of some hundred bytes unpacks to any size, and a progressive JPEG is kept whole until its
+    # last scan. With what lies around it, one image stays below 128 MB.
+    max_decoder_bytes: int = 112 * MEBIBYTE
     decode_seconds: float = 5.0
 
 

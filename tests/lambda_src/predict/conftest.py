@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
+from tests.lambda_src.contract import assert_documented, document
+
 
 @pytest.fixture(scope="session")
 def adapter(load_function: Callable[..., ModuleType]) -> ModuleType:
@@ -17,12 +19,19 @@ def adapter(load_function: Callable[..., ModuleType]) -> ModuleType:
         CHAMPION_ENDPOINT="vision-dev-champion",
         SMOKE_ENDPOINT="vision-dev-smoke",
         LINEAGE_TABLE="lineage",
+        IDEMPOTENCY_TABLE="keys",
     )
+
+
+@pytest.fixture(autouse=True)
+def closed_breakers(adapter: ModuleType) -> None:
+    """Failures of one test must not open the breaker for the next."""
+    adapter.breakers.clear()
 
 
 @pytest.fixture
 def endpoint(adapter: ModuleType) -> Iterator[Stubber]:
-    with Stubber(adapter.runtime) as stub:
+    with Stubber(adapter.runtimes.usual) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
@@ -50,6 +59,8 @@ def ask(
 
     def send(event: dict[str, Any]) -> SimpleNamespace:
         answer = adapter.handler(event, context)
+        if event["path"] in document()["paths"]:
+            assert_documented("POST", event["path"], answer)
         headers = {name.lower(): value for name, value in answer["headers"].items()}
         return SimpleNamespace(status=answer["statusCode"], headers=headers, body=json.loads(answer["body"]))
 

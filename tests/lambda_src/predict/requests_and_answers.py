@@ -44,10 +44,12 @@ def as_json(**fields: Any) -> dict[str, Any]:
     return event(json.dumps(fields), "application/json")
 
 
-def announce_answer(endpoint: Stubber, document: Any = None, name: str = "vision-dev-champion") -> None:
+def announce_answer(
+    endpoint: Stubber, document: Any = None, name: str = "vision-dev-champion", images: int = 1
+) -> None:
     if document is None:
         document = {
-            "predictions": [{"label": "7", "probabilities": PROBABILITIES}],
+            "predictions": [{"label": "7", "probabilities": PROBABILITIES}] * images,
             "model_version": MODEL,
             "model_run": "run-a",
             "model_dataset": "digits#v1",
@@ -60,20 +62,24 @@ def announce_answer(endpoint: Stubber, document: Any = None, name: str = "vision
             "EndpointName": name,
             "ContentType": "application/octet-stream",
             "Accept": "application/json",
-            "Body": PIXELS,
+            "Body": PIXELS * images,
         },
     )
 
 
 def announce_record(
-    lineage: Stubber, line: str = "champion", run: str = "run-a", dataset: str = "digits#v1"
+    lineage: Stubber,
+    line: str = "champion",
+    run: str = "run-a",
+    dataset: str = "digits#v1",
+    id: str = REQUEST_ID,
 ) -> None:
     place = {"gsi1pk": {"S": f"DATASET#{dataset}"}, "gsi1sk": ANY} if dataset else {}
     item = {
-        "pk": {"S": f"PREDICTION#{REQUEST_ID}"},
+        "pk": {"S": f"PREDICTION#{id}"},
         "sk": {"S": "PREDICTION"},
         **place,
-        "request_id": {"S": REQUEST_ID},
+        "request_id": {"S": id},
         "line": {"S": line},
         "model_version": {"S": MODEL},
         "run_id": {"S": run},

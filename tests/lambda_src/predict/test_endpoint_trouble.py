@@ -63,7 +63,7 @@ class TestEndpointTrouble:
         def too_late(**_: Any) -> None:
             raise ConnectTimeoutError(endpoint_url="https://runtime.sagemaker")
 
-        monkeypatch.setattr(adapter, "runtime", SimpleNamespace(invoke_endpoint=too_late))
+        monkeypatch.setattr(adapter.runtimes, "usual", SimpleNamespace(invoke_endpoint=too_late))
         assert_problem(ask(event(DIGIT)), 503, "model-unavailable")
 
     @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ class TestEndpointTrouble:
         assert "secret inside" in log.getvalue()
 
     def test_one_retry_at_most_within_the_functions_timeout(self, adapter: ModuleType) -> None:
-        config = adapter.runtime.meta.config
+        config = adapter.runtimes.usual.meta.config
         assert config.retries["total_max_attempts"] == 2
         assert 2 * (config.connect_timeout + config.read_timeout) + 1 < 20

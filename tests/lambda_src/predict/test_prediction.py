@@ -22,11 +22,13 @@ from tests.lambda_src.predict.requests_and_answers import (
 )
 
 
-@pytest.mark.parametrize("missing", ["CHAMPION_ENDPOINT", "SMOKE_ENDPOINT", "LINEAGE_TABLE", "MODEL_SPEC"])
+@pytest.mark.parametrize(
+    "missing", ["CHAMPION_ENDPOINT", "SMOKE_ENDPOINT", "LINEAGE_TABLE", "IDEMPOTENCY_TABLE", "MODEL_SPEC"]
+)
 def test_missing_configuration_names_its_variable(
     load_function: Callable[..., ModuleType], missing: str
 ) -> None:
-    names = ["CHAMPION_ENDPOINT", "SMOKE_ENDPOINT", "LINEAGE_TABLE"]
+    names = ["CHAMPION_ENDPOINT", "SMOKE_ENDPOINT", "LINEAGE_TABLE", "IDEMPOTENCY_TABLE"]
     variables = dict.fromkeys(names, "x") | {missing: ""}
     with pytest.raises(
         (RuntimeError, ValueError), match="MODEL_SPEC|model spec" if missing == "MODEL_SPEC" else missing
@@ -106,7 +108,12 @@ class TestPrediction:
     def test_alarm_that_looks_often_gets_metrics_by_the_second(
         self, load_function: Callable[..., ModuleType]
     ) -> None:
-        names = {"CHAMPION_ENDPOINT": "c", "SMOKE_ENDPOINT": "s", "LINEAGE_TABLE": "t"}
+        names = {
+            "CHAMPION_ENDPOINT": "c",
+            "SMOKE_ENDPOINT": "s",
+            "LINEAGE_TABLE": "t",
+            "IDEMPOTENCY_TABLE": "k",
+        }
         often = load_function("predict", **names, METRICS_PERIOD_SECONDS="10")
         seldom = load_function("predict", **names, METRICS_PERIOD_SECONDS="60")
         assert (often.resolution.value, seldom.resolution.value) == (1, 60)

@@ -99,7 +99,7 @@ class TestMetadata:
         packer = zlib.compressobj(9)
         packed = b"".join(packer.compress(bytes(MIB)) for _ in range(256)) + packer.flush()
         data = odd.png(8, 8, 8, 0, b"\0" * 72, odd.chunk(b"zTXt", b"a\0\0" + packed))
-        assert fault_of(data) is ImageFault.CORRUPT
+        assert fault_of(data) is ImageFault.TOO_MUCH_METADATA
 
 
 class TestJpegStructure:

@@ -7,11 +7,15 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops.access import Access, NoAccess
+from ops.deployment import Place
+from ops.faults import OperatorFault
 from ops.models import promotion
 from ops.models.bad_model import CannotSpoil, spoil, spoil_archive
 from ops.models.home import Home
@@ -21,6 +25,22 @@ pytestmark = pytest.mark.twin
 Command = Callable[..., Any]
 MODEL_PYTHON = ROOT / "build/envs/model/bin/python"
 GROUP = "vision-dev-champion"
+
+
+class NoAccessTo(Access):
+    """The credentials of a person who has none for the account of one environment."""
+
+    def __init__(self, environment: str, given: Access) -> None:
+        self._closed, self._given = environment, given
+
+    def session(self, place: Place) -> Any:
+        if place.name == self._closed:
+            raise NoAccess(f"{place}: no credentials")
+        return self._given.session(place)
+
+    def client(self, place: Place, service: str) -> Any:
+        self.session(place)
+        return self._given.client(place, service)
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +106,58 @@ def test_a_model_goes_back_to_the_one_before(
     assert promotion.plan_back(home).package == second
 
 
-def test_another_accounts_package_is_taken_as_it_is_named(home: Home, registry: list[str]) -> None:
-    elsewhere = registry[0].replace(DEV, "333333333333")
-    assert promotion.plan(home, elsewhere).package == elsewhere
-    with pytest.raises(Exception, match="is not there, and must be Approved"):
+def test_only_packages_of_the_environment_and_of_its_source_are_promoted(
+    home: Home, registry: list[str]
+) -> None:
+    with pytest.raises(OperatorFault, match="is not there, and must be Approved"):
         promotion.plan(home, registry[0][:-1] + "99")
+    elsewhere = registry[0].replace(DEV, "333333333333").replace("-dev-", "-staging-")
+    with pytest.raises(OperatorFault, match=r"dev promotes arn:\S+/vision-dev-champion/\*; .*models_from"):
+        promotion.plan(home, elsewhere)
+    with pytest.raises(OperatorFault, match="give a model package's ARN"):
+        promotion.plan(home, "vision-dev-champion")
+
+
+def test_a_package_that_nobody_has_approved_is_refused_with_the_cure(
+    home: Home, deployed: Twin, registry: list[str]
+) -> None:
+    api = deployed.client("sagemaker", DEV)
+    api.update_model_package(ModelPackageArn=registry[0], ModelApprovalStatus="PendingManualApproval")
+    try:
+        with pytest.raises(
+            OperatorFault, match=r"PendingManualApproval, and must be Approved: approve it in"
+        ):
+            promotion.plan(home, registry[0])
+    finally:
+        api.update_model_package(ModelPackageArn=registry[0], ModelApprovalStatus="Approved")
+
+
+@pytest.fixture
+def taking(home: Home) -> Home:
+    """Dev, which takes its models of staging: an environment whose account these credentials may not ask."""
+    settings = {**home.environment.settings, "models_from": "staging"}
+    environment = replace(home.environment, settings=settings)
+    return replace(home, environment=environment, access=NoAccessTo("staging", home.access))
+
+
+def test_the_way_back_needs_no_credentials_of_the_account_that_a_model_came_from(
+    taking: Home, registry: list[str], write: Callable[..., None]
+) -> None:
+    elsewhere = "arn:aws:sagemaker:us-east-1:333333333333:model-package/vision-staging-champion/"
+    assert promotion.plan(taking, f"{elsewhere}3").package == f"{elsewhere}3", "the workflow asks for itself"
+    write(
+        "LINE#champion",
+        "CHAMPION",
+        model_package_arn=f"{elsewhere}2",
+        previous_model_package_arn=f"{elsewhere}1",
+    )
+    assert promotion.plan_back(taking).package == f"{elsewhere}1"
+    # What served before is nobody's whose packages are promoted here: the newest before the present one is.
+    foreign = elsewhere.replace("staging", "test")
+    write(
+        "LINE#champion", "CHAMPION", model_package_arn=registry[1], previous_model_package_arn=f"{foreign}1"
+    )
+    assert promotion.plan_back(taking).package == registry[0]
 
 
 def test_a_drill_wants_a_protected_environment_by_name(command: Command) -> None:
@@ -175,6 +242,8 @@ def archive(**files: bytes) -> bytes:
         (archive(**{"model.onnx": b"\xff\xff\xff"}), "is no ONNX file"),
         (archive(**{"model.onnx": b""}), "has no Gemm, MatMul, Conv with weights"),
     ],
+    # Archives hold the time at which they were made, which must not get into the names of tests.
+    ids=["no archive", "no model", "no ONNX", "no weights"],
 )
 def test_what_cannot_be_spoiled_is_said(data: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(CannotSpoil, match=words):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.twin.conftest import REGION, ROOT, STAGING, Twin
+from tests.twin.conftest import PROD, REGION, ROOT, STAGING, Twin
 
 REGISTRY = f"{STAGING}.dkr.ecr.{REGION}.amazonaws.com"
 DOCKERFILE = """FROM public.ecr.aws/docker/library/python:3.13-slim
@@ -137,6 +137,28 @@ def test_push_makes_the_tag_visible_and_needs_the_callers_rights(
     (found,) = ecr.describe_images(repositoryName="assets", imageIds=[{"imageTag": "abc"}])["imageDetails"]
     assert f"digest: {found['imageDigest']}" in done.stdout
     assert found["imageSizeInBytes"] > 100
+
+
+def test_push_to_another_accounts_registry_needs_its_repositorys_policy(
+    twin: Twin, docker: Docker, context: Path
+) -> None:
+    owner = twin.client("ecr", PROD)
+    owner.create_repository(repositoryName="shared")
+    theirs = REGISTRY.replace(STAGING, PROD)
+    uri = f"{theirs}/shared:abc"
+    docker("build", "--tag", uri, str(context))
+    token = twin.client("ecr", STAGING).get_authorization_token()["authorizationData"][0]
+    password = base64.b64decode(token["authorizationToken"]).decode().partition(":")[2]
+    assert docker("login", "--username", "AWS", "--password-stdin", theirs, text=password).returncode == 0
+    done = docker("push", uri, AWS_ENDPOINT_URL=twin.endpoint)
+    assert (done.returncode, "not authorized to perform: ecr:" in done.stderr) == (1, True)
+
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{STAGING}:root"}, "Action": "ecr:*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    owner.set_repository_policy(repositoryName="shared", policyText=policy)
+    done = docker("push", uri, AWS_ENDPOINT_URL=twin.endpoint)
+    assert done.returncode == 0, done.stderr
+    assert owner.list_images(repositoryName="shared")["imageIds"][0]["imageTag"] == "abc"
 
 
 def test_push_without_login_says_so(docker: Docker, context: Path) -> None:

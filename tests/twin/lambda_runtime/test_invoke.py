@@ -1,6 +1,7 @@
 """What a caller and a handler see of one invocation."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,12 +147,33 @@ def test_invocations_at_the_same_time_run_in_environments_of_their_own(lambdas: 
     from concurrent.futures import ThreadPoolExecutor
 
     name = lambdas.make(
-        "import os, time\ndef handler(e, c):\n    time.sleep(.6)\n    return os.getpid()", Timeout=20
+        "import os, time\ndef handler(e, c):\n    time.sleep(2)\n    return os.getpid()", Timeout=20
     )
     with ThreadPoolExecutor(3) as threads:
         pids = {result.payload for result in threads.map(lambda _: lambdas.invoke(name), range(3))}
     assert len(pids) == 3
     assert lambdas.invoke(name).payload in pids
+
+
+def test_a_rush_starts_no_more_environments_at_once_than_the_machine_has_cores_for(lambdas: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    source = """
+import os, time
+began = time.time()
+time.sleep(.5)
+ready = time.time()
+def handler(e, c):
+    return [os.getpid(), began, ready]
+"""
+    name = lambdas.make(source, Timeout=30)
+    with ThreadPoolExecutor(12) as threads:
+        told = [result.payload for result in threads.map(lambda _: lambdas.invoke(name), range(12))]
+    environments = {pid: (began, ready) for pid, began, ready in told}
+    most = max(2, os.cpu_count() or 2)
+    for began, _ in environments.values():
+        assert sum(first <= began < last for first, last in environments.values()) <= most
+    assert len(environments) < 12, "those that became free answered what waited"
 
 
 def test_payload_beyond_lambdas_limits_is_refused(lambdas: Any) -> None:

@@ -107,13 +107,6 @@ def test_invocations_are_counted_in_cloudwatch(place: Place, endpoint: str) -> N
     } <= names
 
 
-def test_asynchronous_invocation_is_refused_by_name(place: Place, endpoint: str) -> None:
-    with pytest.raises(ClientError, match="async-invocations is not implemented by the local twin"):
-        place.client("sagemaker-runtime").invoke_endpoint_async(
-            EndpointName=endpoint, InputLocation="s3://b/k"
-        )
-
-
 def test_dead_process_gives_an_error_and_comes_back(place: Place) -> None:
     name = place.serve("dies", "alive")
     with pytest.raises(ClientError) as caught:

@@ -28,8 +28,12 @@ def instances(place: Place, name: str) -> int:
     return variant["DesiredInstanceCount"]
 
 
+def dimensions_of(name: str) -> list[dict[str, str]]:
+    return [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}]
+
+
 def publish_load(place: Place, name: str, per_minute: float) -> None:
-    dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}]
+    dimensions = dimensions_of(name)
     place.client("cloudwatch").put_metric_data(
         Namespace="AWS/SageMaker",
         MetricData=[
@@ -78,6 +82,124 @@ def test_load_above_the_target_adds_instances_up_to_the_limit(place: Place, endp
     ]
     scaling.delete_scaling_policy(**target_of(endpoint), PolicyName="by-load")
     assert place.client("cloudwatch").describe_alarms(AlarmNames=[high, low])["MetricAlarms"] == []
+
+
+def latency_policy(name: str) -> dict[str, Any]:
+    return {
+        **target_of(name),
+        "PolicyName": "by-latency",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 100_000.0,
+            "CustomizedMetricSpecification": {
+                "Namespace": "AWS/SageMaker",
+                "MetricName": "ModelLatency",
+                "Dimensions": dimensions_of(name),
+                "Statistic": "Average",
+                "Unit": "Microseconds",
+            },
+            "ScaleOutCooldown": 0,
+            "ScaleInCooldown": 0,
+        },
+    }
+
+
+def publish(place: Place, name: str, minutes: int = 4, **point: Any) -> None:
+    point = {"Dimensions": dimensions_of(name), **point}
+    data = [{**point, "Timestamp": time.time() - 60 * minute} for minute in range(minutes)]
+    place.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=data)
+
+
+def test_of_two_policies_the_larger_wish_counts_and_fewer_instances_need_both(place: Place) -> None:
+    name = place.serve("scaled-twice", "first")
+    scaling = register(place, name, 1, 6)
+    scaling.put_scaling_policy(**latency_policy(name))
+    scaling.put_scaling_policy(
+        **target_of(name),
+        PolicyName="by-load",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 100.0,
+            "PredefinedMetricSpecification": {
+                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+            },
+            "ScaleOutCooldown": 0,
+            "ScaleInCooldown": 0,
+        },
+    )
+    # Slow, although it is asked little: latency adds instances, and invocations alone take none away.
+    publish_load(place, name, 10)
+    publish(place, name, MetricName="ModelLatency", Value=240_000, Unit="Microseconds")
+    until(lambda: instances(place, name) >= 3)
+    time.sleep(2.5)
+    assert instances(place, name) >= 3
+    scaling.deregister_scalable_target(**target_of(name))
+
+
+def test_steps_follow_the_alarm_that_names_them(place: Place) -> None:
+    name = place.serve("scaled-by-steps", "first")
+    scaling = register(place, name, 1, 6)
+    policy = scaling.put_scaling_policy(
+        **target_of(name),
+        PolicyName="steps",
+        PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={
+            "AdjustmentType": "ChangeInCapacity",
+            "StepAdjustments": [
+                {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 10, "ScalingAdjustment": 1},
+                {"MetricIntervalLowerBound": 10, "ScalingAdjustment": 3},
+            ],
+            "Cooldown": 600,
+        },
+    )
+    assert policy["Alarms"] == []
+    place.client("cloudwatch").put_metric_alarm(
+        AlarmName="steps",
+        Namespace="AWS/SageMaker",
+        MetricName="Waiting",
+        Dimensions=dimensions_of(name),
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=5,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="missing",
+        AlarmActions=[policy["PolicyARN"]],
+    )
+    publish(place, name, minutes=1, MetricName="Waiting", Value=20)
+    until(lambda: instances(place, name) == 4)  # 15 beyond the threshold: the second step
+    time.sleep(1.5)
+    assert instances(place, name) == 4  # it cools down
+    scaling.delete_scaling_policy(**target_of(name), PolicyName="steps")
+    scaling.deregister_scalable_target(**target_of(name))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 1.0}},
+            "Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification",
+        ),
+        ({"PolicyType": "StepScaling"}, "StepScalingPolicyConfiguration must be specified"),
+        (
+            {
+                "PolicyType": "StepScaling",
+                "StepScalingPolicyConfiguration": {
+                    "AdjustmentType": "PercentChangeInCapacity",
+                    "StepAdjustments": [{"ScalingAdjustment": 10}],
+                },
+            },
+            "AdjustmentType PercentChangeInCapacity is not supported by the local twin",
+        ),
+    ],
+)
+def test_policy_that_cannot_be_followed_is_refused(
+    place: Place, endpoint: str, change: dict[str, Any], words: str
+) -> None:
+    scaling = register(place, endpoint, 1, 5)
+    with pytest.raises(ClientError, match=words):
+        scaling.put_scaling_policy(**{**latency_policy(endpoint), **change})
 
 
 def test_update_may_not_change_the_hardware_of_what_is_scaled(place: Place, endpoint: str) -> None:

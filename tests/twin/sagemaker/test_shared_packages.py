@@ -1,15 +1,17 @@
-"""Packages across accounts: the group's policy and the caller's decide; data by bucket and key policies."""
+"""Packages across accounts: their group's policy and the caller's decide; data and images by policies too."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.twin.conftest import DEV, PROD, REGION
-from tests.twin.sagemaker.conftest import Place, archive
+from tests.twin.sagemaker.conftest import REPOSITORY, Place, archive, push
+from tests.twin.sagemaker.programs import DOCKERFILE, EVALUATE, SERVER
 
 OTHER = PROD
 BUCKET = "packages-of-prod"
@@ -67,6 +69,42 @@ class Shared:
             PrimaryContainer={"Image": self.place.image, "ModelDataUrl": self.data},
         )
 
+    def register(self, image: str) -> str:
+        """Makes another package, with this image; answers its ARN."""
+        return register(self.owner("sagemaker"), image, self.data)
+
+    def serve(self, name: str) -> dict[str, Any]:
+        """Makes an endpoint of the model of that name; answers what became of it."""
+        variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": name,
+            "InitialInstanceCount": 1,
+            "InstanceType": "ml.m5.large",
+        }
+        sagemaker = self.place.sagemaker
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        return self.place.settled(name)
+
+    def share_image(self, *actions: str) -> None:
+        statement = {
+            "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"},
+            "Action": [f"ecr:{a}" for a in actions],
+        }
+        self.owner("ecr").set_repository_policy(repositoryName=REPOSITORY, policyText=document(statement))
+
+
+def register(sagemaker: Any, image: str, data: str) -> str:
+    return sagemaker.create_model_package(
+        ModelPackageGroupName="shared",
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [{"Image": image, "ModelDataUrl": data}],
+            "SupportedContentTypes": ["application/json"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+    )["ModelPackageArn"]
+
 
 @pytest.fixture(scope="module")
 def shared(place: Place) -> Iterator[Shared]:
@@ -78,15 +116,7 @@ def shared(place: Place) -> Iterator[Shared]:
         Bucket=BUCKET, Key="model.tar.gz", Body=body, ServerSideEncryption="aws:kms", SSEKMSKeyId=key
     )
     sagemaker.create_model_package_group(ModelPackageGroupName="shared")
-    package = sagemaker.create_model_package(
-        ModelPackageGroupName="shared",
-        ModelApprovalStatus="Approved",
-        InferenceSpecification={
-            "Containers": [{"Image": place.image, "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}],
-            "SupportedContentTypes": ["application/json"],
-            "SupportedResponseMIMETypes": ["application/json"],
-        },
-    )["ModelPackageArn"]
+    package = register(sagemaker, place.image, f"s3://{BUCKET}/model.tar.gz")
     iam = place.client("iam")
     iam.create_user(UserName="package-reader")
     named = [GROUP, f"{GROUP.replace('model-package-group', 'model-package')}/*"]
@@ -145,17 +175,8 @@ def test_model_data_of_another_account_needs_bucket_policy_and_key_policy(shared
             shared.create_model("from-prod")
     shared.share_data(bucket=True, key=True)
     shared.create_model("from-prod")
-    variant = {
-        "VariantName": "AllTraffic",
-        "ModelName": "from-prod",
-        "InitialInstanceCount": 1,
-        "InstanceType": "ml.m5.large",
-    }
-    place = shared.place
-    place.sagemaker.create_endpoint_config(EndpointConfigName="from-prod", ProductionVariants=[variant])
-    place.sagemaker.create_endpoint(EndpointName="from-prod", EndpointConfigName="from-prod")
-    assert place.settled("from-prod")["EndpointStatus"] == "InService"
-    assert place.ask("from-prod")["model"] == "from prod"
+    assert shared.serve("from-prod")["EndpointStatus"] == "InService"
+    assert shared.place.ask("from-prod")["model"] == "from prod"
 
 
 def test_policy_of_a_group_is_given_back_and_can_be_taken_away(shared: Shared) -> None:
@@ -168,3 +189,40 @@ def test_policy_of_a_group_is_given_back_and_can_be_taken_away(shared: Shared) -
         shared.reader.describe_model_package(ModelPackageName=shared.package)
     with pytest.raises(ClientError, match="ResourcePolicy must be a policy document"):
         sagemaker.put_model_package_group_policy(ModelPackageGroupName="shared", ResourcePolicy='{"a": 1}')
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    for name, text in (("Dockerfile", DOCKERFILE), ("serve.py", SERVER), ("evaluate.py", EVALUATE)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_image_of_another_account_is_pulled_as_its_repositorys_policy_says(
+    shared: Shared, image: Path
+) -> None:
+    shared.share_data(bucket=True, key=True)
+    shared.owner("ecr").create_repository(repositoryName=REPOSITORY)
+    uri = push(shared.place.twin, OTHER, image, "v1")
+    assert uri.startswith(f"{OTHER}.dkr.ecr.")
+    package = shared.register(uri)
+    shared.share_group("sagemaker:DescribeModelPackage", "sagemaker:CreateModel")
+    shared.place.sagemaker.create_model(
+        ModelName="foreign-image",
+        ExecutionRoleArn=shared.place.role,
+        PrimaryContainer={"ModelPackageName": package},
+    )
+    found = shared.serve("foreign-image")
+    assert found["EndpointStatus"] == "Failed"
+    assert "AccessDenied" in found["FailureReason"] and "ecr:BatchGetImage" in found["FailureReason"]
+    shared.place.sagemaker.delete_endpoint(EndpointName="foreign-image")
+    shared.place.sagemaker.delete_endpoint_config(EndpointConfigName="foreign-image")
+
+    shared.share_image("BatchGetImage", "GetDownloadUrlForLayer")
+    assert shared.serve("foreign-image")["EndpointStatus"] == "InService"
+    assert shared.place.ask("foreign-image")["model"] == "from prod"
+    # The policy gives no more than it says.
+    with pytest.raises(ClientError, match="not authorized to perform: ecr:PutImage"):
+        shared.place.client("ecr").put_image(
+            registryId=OTHER, repositoryName=REPOSITORY, imageManifest="{}", imageTag="v2"
+        )

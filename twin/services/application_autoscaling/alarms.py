@@ -5,10 +5,9 @@ from typing import Any
 
 from twin import glue
 from twin.cloudformation.completion import api
+from twin.services.application_autoscaling import policies
 from twin.services.application_autoscaling.capacity import Variant
 
-METRIC = {"Namespace": "AWS/SageMaker", "MetricName": "InvocationsPerInstance"}
-PERIOD_SECONDS = 60
 _HIGH_MINUTES, _LOW_MINUTES, _LOW_SHARE = 3, 15, 0.9
 
 
@@ -23,14 +22,6 @@ def shown(name: str) -> dict[str, str]:
     return {"AlarmName": name, "AlarmARN": f"arn:aws:cloudwatch:{here.region}:{here.account}:alarm:{name}"}
 
 
-def dimensions(variant: Variant) -> list[dict[str, str]]:
-    """Return the dimensions of a variant's metrics."""
-    return [
-        {"Name": "EndpointName", "Value": variant.endpoint},
-        {"Name": "VariantName", "Value": variant.name},
-    ]
-
-
 def put(names: list[str], variant: Variant, configuration: dict[str, Any], policy_arn: str) -> None:
     """Create or change the alarms of a policy."""
     target = configuration["TargetValue"]
@@ -40,12 +31,10 @@ def put(names: list[str], variant: Variant, configuration: dict[str, Any], polic
         (low, _LOW_MINUTES, "LessThanThreshold", target * _LOW_SHARE),
     ):
         api("cloudwatch").put_metric_alarm(
-            **METRIC,
+            **policies.metric(configuration, variant),
             AlarmName=name,
             AlarmDescription=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy_arn}.",
-            Dimensions=dimensions(variant),
-            Statistic="Sum",
-            Period=PERIOD_SECONDS,
+            Period=policies.PERIOD_SECONDS,
             EvaluationPeriods=minutes,
             Threshold=threshold,
             ComparisonOperator=operator,

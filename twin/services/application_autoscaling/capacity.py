@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from twin.json_service import ServiceError
 from twin.services.sagemaker import scaling
+from twin.services.sagemaker.async_config import CONFIG
 
 _RESOURCE = re.compile(r"endpoint/(?P<endpoint>[^/]+)/variant/(?P<variant>[^/]+)")
 
@@ -36,11 +37,21 @@ def current(variant: Variant) -> tuple[str, int]:
     """Return an endpoint's status and the variant's desired instances; raises `ServiceError`."""
     found = scaling.operations().DescribeEndpoint({"EndpointName": variant.endpoint})
     for each in found.get("ProductionVariants", []):
+        if each["VariantName"] == variant.name and "DesiredInstanceCount" not in each:
+            raise ServiceError(
+                "ValidationException",
+                f"Variant {variant.name} of endpoint {variant.endpoint} is serverless: it has no instances.",
+            )
         if each["VariantName"] == variant.name:
             return found["EndpointStatus"], each["DesiredInstanceCount"]
     raise ServiceError(
         "ValidationException", f"Endpoint {variant.endpoint} serves no variant {variant.name} now."
     )
+
+
+def may_be_none(variant: Variant) -> bool:
+    """Return whether the endpoint can wait without any instance: asynchronous ones can."""
+    return CONFIG in scaling.operations().DescribeEndpoint({"EndpointName": variant.endpoint})
 
 
 def change(variant: Variant, instances: int) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 
 from twin import glue
 from twin.json_service import JsonService, ServiceError
-from twin.services.application_autoscaling import alarms, capacity, rights
+from twin.services.application_autoscaling import alarms, capacity, policies, rights
 from twin.services.application_autoscaling.tracking import Tracker
 
 _NAMESPACE, _DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
-_METRIC = "SageMakerVariantInvocationsPerInstance"
 _SUSPENDED = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 _PAGE = 50
 Record = dict[str, Any]
@@ -62,6 +61,11 @@ class ApplicationAutoScaling(JsonService):
             raise ServiceError(
                 "ValidationException", "Maximum capacity cannot be less than minimum capacity."
             )
+        if not limits["MinCapacity"] and not capacity.may_be_none(variant):
+            raise ServiceError(
+                "ValidationException",
+                f"Minimum capacity cannot be 0: endpoint {variant.endpoint} answers at once.",
+            )
         here = glue.current_scope()
         target: Record = {
             "ServiceNamespace": _NAMESPACE,
@@ -104,12 +108,19 @@ class ApplicationAutoScaling(JsonService):
     # ---- policies
 
     def PutScalingPolicy(self, request: Record) -> Record:
-        """Follow a target value of invocations per instance and minute."""
+        """Follow a metric's target value, or take steps when somebody's alarm rings."""
         target = self._target(request)
-        configuration = _tracking(request)
+        settings = policies.read(request)
         name, resource = request["PolicyName"], target["ResourceId"]
         known = self.policies.get(f"{resource}|{name}")
-        names = [alarm["AlarmName"] for alarm in known["Alarms"]] if known else alarms.new_names(resource)
+        if known and known["PolicyType"] != settings["PolicyType"]:
+            raise ServiceError(
+                "ValidationException", f"The policy {name} is of type {known['PolicyType']}: delete it first."
+            )
+        tracks = settings["PolicyType"] == policies.TRACKING
+        names = [alarm["AlarmName"] for alarm in known["Alarms"]] if known else []
+        if tracks:
+            names = names or alarms.new_names(resource)
         shown = [alarms.shown(each) for each in names]
         rights.require_for_alarms("cloudwatch:PutMetricAlarm", shown)
         rights.require_for_alarms("cloudwatch:DescribeAlarms", shown)
@@ -123,11 +134,12 @@ class ApplicationAutoScaling(JsonService):
             "ServiceNamespace": _NAMESPACE,
             "ResourceId": resource,
             "ScalableDimension": _DIMENSION,
-            "PolicyType": "TargetTrackingScaling",
-            "TargetTrackingScalingPolicyConfiguration": configuration,
+            **settings,
             "Alarms": shown,
         }
-        alarms.put(names, capacity.variant_of(resource), configuration, policy["PolicyARN"])
+        if tracks:
+            configuration = settings[policies.TRACKING_CONFIGURATION]
+            alarms.put(names, capacity.variant_of(resource), configuration, policy["PolicyARN"])
         self.policies[f"{resource}|{name}"] = policy
         return {"PolicyARN": policy["PolicyARN"], "Alarms": shown}
 
@@ -234,27 +246,9 @@ class ApplicationAutoScaling(JsonService):
         return [found for key in self.policies if (found := self.policies[key])["ResourceId"] == resource_id]
 
     def _drop(self, policy: Record) -> None:
-        alarms.delete([alarm["AlarmName"] for alarm in policy["Alarms"]])
+        if policy["Alarms"]:
+            alarms.delete([alarm["AlarmName"] for alarm in policy["Alarms"]])
         self.policies.pop(f"{policy['ResourceId']}|{policy['PolicyName']}", None)
-
-
-def _tracking(request: Record) -> Record:
-    """Return the target tracking of a policy; other ways to scale are refused by name."""
-    configuration = request.get("TargetTrackingScalingPolicyConfiguration")
-    if request.get("PolicyType") != "TargetTrackingScaling" or configuration is None:
-        raise ServiceError(
-            "ValidationException",
-            f"PolicyType {request.get('PolicyType', 'StepScaling')} is not supported by the local twin: use "
-            "TargetTrackingScaling",
-        )
-    metric = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
-    if metric != _METRIC:
-        raise ServiceError(
-            "ValidationException",
-            f"{metric or 'CustomizedMetricSpecification'} is not supported by the local twin: it follows "
-            f"{_METRIC}",
-        )
-    return configuration
 
 
 def _page(member: str, found: list[Record], request: Record) -> Record:

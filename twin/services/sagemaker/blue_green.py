@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from twin.services.sagemaker.fleet import Fleet, StartError
+from twin.services.sagemaker.fleet import Fleet
+from twin.services.sagemaker.model_server import StartError
 from twin.services.sagemaker.records import Record
 from twin.services.sagemaker.rollout import Active, Rollout
 from twin.services.sagemaker.serving import Traffic

@@ -1,19 +1,22 @@
 """Puts endpoint operations into effect: fleets are started, exchanged, ended and brought back."""
 
+import logging
 import secrets
 import threading
 from typing import Any
 
 from twin import config, glue
-from twin.services.sagemaker import events
+from twin.services.sagemaker import async_config, events
 from twin.services.sagemaker.blue_green import BlueGreen, RolledBackError
-from twin.services.sagemaker.fleet import Fleet, ModelServer, StartError
+from twin.services.sagemaker.fleet import Fleet
+from twin.services.sagemaker.model_server import ModelServer, StartError
 from twin.services.sagemaker.records import ENDPOINT, Record, Shelf, now
 from twin.services.sagemaker.rollout import Rollout
 from twin.services.sagemaker.serving import Traffic
 from twin.services.sagemaker.tags import Tags
 from twin.services.sagemaker.variants import summaries
 
+log = logging.getLogger("twin.sagemaker")
 IN_PROGRESS = ("Creating", "Updating", "RollingBack", "SystemUpdating", "Deleting")
 # In the record of an endpoint, beside what DescribeEndpoint shows: what it serves, so that it outlives its
 # configuration and a restart of the twin.
@@ -133,8 +136,29 @@ class Deployer:
             endpoint,
             EndpointConfigName=config_name,
             ProductionVariants=summaries(plan, now(), fleet.images()),
-            **{PLAN: plan},
+            **{PLAN: plan, async_config.CONFIG: async_config.of(plan)},
         )
+
+    def keep_awake(self, endpoint: Record, wanted: bool) -> bool:
+        """End the servers of an endpoint without instances, and start them when it gets some.
+
+        Returns whether they answer; a fleet that does not start is tried again at the next call.
+        """
+        with self._lock:
+            traffic = self._traffic.get(endpoint["EndpointArn"])
+        if traffic is None or endpoint["EndpointStatus"] != "InService":
+            return traffic is not None and not traffic.fleet.retired
+        if wanted and traffic.fleet.retired:
+            fleet = self._fleet(endpoint, endpoint[PLAN])
+            try:
+                fleet.start()
+            except StartError as fault:
+                log.warning("endpoint %s gets no instance: %s", endpoint["EndpointName"], fault)
+                return False
+            traffic.fleet = fleet
+        elif not wanted and not traffic.fleet.retired:
+            traffic.fleet.retire()
+        return wanted
 
     def _announce(self, endpoint: Record, what: str = "") -> None:
         status = endpoint["EndpointStatus"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from twin import glue
 from twin.json_service import ServiceError, require_caller_may
-from twin.services.sagemaker import roles, rollout, scaling
+from twin.services.sagemaker import async_config, roles, rollout, scaling, serverless
 from twin.services.sagemaker.deploying import IN_PROGRESS, PLAN, Deployer
 from twin.services.sagemaker.listing import page
 from twin.services.sagemaker.models import RESOLVED, Models
@@ -31,6 +31,7 @@ class Endpoints:
         plan = self._plan(request["EndpointConfigName"])
         deployment = request.get("DeploymentConfig")
         if deployment:
+            serverless.require_deployable(plan, plan, deployment)
             rollout.read(deployment, counts(plan), counts(plan))
         endpoint = self._endpoints.add(
             request["EndpointName"],
@@ -58,7 +59,11 @@ class Endpoints:
                 left = [each["VariantPropertyType"] for each in request.get(_EXCLUDED, [])]
                 plan = retained(plan, endpoint["ProductionVariants"], left)
             deployment = _deployment(request, endpoint)
-            before = {v["VariantName"]: v["CurrentInstanceCount"] for v in endpoint["ProductionVariants"]}
+            async_config.require_same_kind(endpoint[PLAN], plan)
+            serverless.require_deployable(endpoint[PLAN], plan, deployment)
+            before = {
+                v["VariantName"]: v.get("CurrentInstanceCount", 1) for v in endpoint["ProductionVariants"]
+            }
             planned = rollout.read(deployment or {}, before, counts(plan))
             _require_sight(planned.alarms, plan)
             pending = {
@@ -89,6 +94,10 @@ class Endpoints:
                     )
                 for member in ("Weight", "InstanceCount"):
                     value = wanted.get(f"Desired{member}")
+                    if value is not None and f"Current{member}" not in variant:
+                        raise ServiceError(
+                            "ValidationException", f'Variant "{wanted["VariantName"]}" is serverless.'
+                        )
                     if value is not None:
                         variant |= {f"Desired{member}": value, f"Current{member}": value}
             self._endpoints.change(
@@ -124,7 +133,9 @@ class Endpoints:
     def _plan(self, config_name: str) -> list[Record]:
         """Return what a configuration means now: variants with their models' roles and containers."""
         plan: list[Record] = []
-        for variant in self._configs.get(config_name)["ProductionVariants"]:
+        config = self._configs.get(config_name)
+        asynchronous = {name: config[name] for name in (async_config.CONFIG,) if name in config}
+        for variant in config["ProductionVariants"]:
             model = self._models.get(variant["ModelName"])
             container = model.get("PrimaryContainer") or model["Containers"][0]
             plan.append(
@@ -132,6 +143,7 @@ class Endpoints:
                     "Variant": variant,
                     "RoleArn": model["ExecutionRoleArn"],
                     "Container": model.get(RESOLVED) or self._resolver.resolve(container),
+                    **asynchronous,
                 }
             )
         return plan
@@ -181,8 +193,7 @@ def _require_serving(endpoint: Record) -> None:
 def _reweighted(entry: Record, variants: Mapping[str, Any]) -> Record:
     """Return a plan's entry that would come back, after a restart, with the weight and count of now."""
     now_is = variants[entry["Variant"]["VariantName"]]
-    kept = {
-        "InitialVariantWeight": now_is["CurrentWeight"],
-        "InitialInstanceCount": now_is["CurrentInstanceCount"],
-    }
+    kept = {"InitialVariantWeight": now_is["CurrentWeight"]}
+    if "CurrentInstanceCount" in now_is:
+        kept["InitialInstanceCount"] = now_is["CurrentInstanceCount"]
     return {**entry, "Variant": {**entry["Variant"], **kept}}

@@ -3,7 +3,7 @@
 import re
 
 from twin.json_service import ServiceError
-from twin.services.sagemaker import events, roles
+from twin.services.sagemaker import async_config, events, multi_model, roles, serverless
 from twin.services.sagemaker.listing import page
 from twin.services.sagemaker.records import ENDPOINT_CONFIG, MODEL, Record, Records
 from twin.services.sagemaker.refusal import refuse, refuse_members, require_members
@@ -13,7 +13,6 @@ from twin.services.sagemaker.tags import Tags
 
 _S3_URI = re.compile(r"^(https|s3)://[^/]+/?(.*)$")
 _VARIANT_REFUSED = (
-    "ServerlessConfig",
     "ManagedInstanceScaling",
     "InstancePools",
     "CoreDumpConfig",
@@ -21,7 +20,7 @@ _VARIANT_REFUSED = (
 )
 # In the record of a model, beside what DescribeModel shows: its container, with what its package says.
 RESOLVED = "_Container"
-_CONFIG_REFUSED = ("AsyncInferenceConfig", "DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
+_CONFIG_REFUSED = ("DataCaptureConfig", "ExplainerConfig", "ShadowProductionVariants")
 
 
 class Models:
@@ -64,8 +63,8 @@ class Models:
             ["MultiModelConfig", "AdditionalModelDataSources", "InferenceSpecificationName", "ImageConfig"],
             path,
         )
-        if container.get("Mode", "SingleModel") != "SingleModel":
-            raise refuse(f"{path}.Mode {container['Mode']}")
+        if multi_model.is_multi_model(container):
+            multi_model.check(container, path)
         if ("ModelPackageName" in container) == ("Image" in container or "ModelDataUrl" in container):
             raise ServiceError(
                 "ValidationException",
@@ -99,11 +98,12 @@ class Models:
         """Declare what an endpoint serves; every model must be there."""
         self._configs.require_free(request["EndpointConfigName"])
         refuse_members(request, _CONFIG_REFUSED)
+        async_config.check(request)
         names = [variant["VariantName"] for variant in request["ProductionVariants"]]
         if len(set(names)) < len(names):
             raise ServiceError("ValidationException", "Production variant names must be unique.")
         for index, variant in enumerate(request["ProductionVariants"], start=1):
-            self._check_variant(variant, f"ProductionVariants.{index}")
+            self._check_variant(variant, f"ProductionVariants.{index}", len(names) - 1)
         config = self._configs.add(
             request["EndpointConfigName"], {k: v for k, v in request.items() if k != "Tags"}
         )
@@ -111,12 +111,15 @@ class Models:
         events.announce(ENDPOINT_CONFIG, config, self._tags)
         return config
 
-    def _check_variant(self, variant: Record, path: str) -> None:
+    def _check_variant(self, variant: Record, path: str, others: int) -> None:
         refuse_members(variant, _VARIANT_REFUSED, path)
         if "ModelName" not in variant:
             raise refuse(f"{path} without ModelName", "the local twin has no inference components")
-        require_members(variant, ["InstanceType", "InitialInstanceCount"], path)
-        self._models.get(variant["ModelName"])
+        model = self._models.get(variant["ModelName"])
+        if serverless.CONFIG in variant:
+            serverless.check(variant, model, others, path)
+        else:
+            require_members(variant, ["InstanceType", "InitialInstanceCount"], path)
 
     def DescribeEndpointConfig(self, request: Record) -> Record:
         """Return an endpoint configuration."""
@@ -139,8 +142,12 @@ def _require_data(container: Record, role_arn: str, arn: str) -> None:
     url = container.get("ModelDataUrl")
     if url is None:
         return
+    storage = Storage(role_arn, roles.credentials(role_arn, arn))
     try:
-        Storage(role_arn, roles.credentials(role_arn, arn)).check(url)
+        if multi_model.is_multi_model(container):
+            storage.check_listing(url)
+        else:
+            storage.check(url)
     except StorageError as fault:
         region = arn.split(":")[3]
         raise ServiceError(

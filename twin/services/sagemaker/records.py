@@ -189,6 +189,7 @@ class Records:
         self.tags = glue.ScopedStore()  # ARN -> {key: value}
         self.policies = glue.ScopedStore()  # name of a model package group -> resource policy
         self.counters = glue.ScopedStore()  # name of a model package group -> last version given
+        self.queues = glue.ScopedStore()  # key of an asynchronous endpoint -> its requests that wait
 
     def shelf(self, kind: Kind) -> Shelf:
         """Return the shelf of a kind."""
@@ -196,7 +197,13 @@ class Records:
 
     def _stores(self) -> dict[str, glue.ScopedStore]:
         shelves = {shape: shelf.store for shape, shelf in self._shelves.items()}
-        return {**shelves, "tags": self.tags, "policies": self.policies, "counters": self.counters}
+        more = {
+            "tags": self.tags,
+            "policies": self.policies,
+            "counters": self.counters,
+            "queues": self.queues,
+        }
+        return {**shelves, **more}
 
     def state(self) -> dict[str, Any]:
         """Return everything, as JSON-able data of its own."""

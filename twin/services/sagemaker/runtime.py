@@ -9,17 +9,18 @@ from urllib.parse import unquote
 
 from twin import glue
 from twin.json_service import NotImplementedInTwin, Response, ServiceError
-from twin.services.sagemaker import invocation_metrics
+from twin.services.sagemaker import async_config, invocation_metrics
+from twin.services.sagemaker.asynchronous import Asynchronous
 from twin.services.sagemaker.deploying import Deployer
-from twin.services.sagemaker.fleet import Answer, ModelUnreachableError, RetiredError, UndeliveredError
+from twin.services.sagemaker.model_server import Answer, ModelUnreachableError, RetiredError, UndeliveredError
 from twin.services.sagemaker.records import Record
+from twin.services.sagemaker.serverless import Concurrency
 from twin.services.sagemaker.serving import Traffic
 
 _PATH = re.compile(r"^/endpoints/(?P<name>[^/]+)/(?P<operation>[a-z-]+)$")
 _PREFIX = "x-amzn-sagemaker-"
 MAX_BODY_BYTES = 6 * 1024 * 1024
 _REFUSED_HEADERS = {
-    "target-model": "TargetModel (multi-model endpoints)",
     "target-container-hostname": "TargetContainerHostname",
     "inference-component": "InferenceComponentName",
     "session-id": "SessionId (sticky sessions)",
@@ -30,17 +31,21 @@ _REFUSED_HEADERS = {
 class Runtime:
     """The data plane of SageMaker."""
 
-    def __init__(self, deployer: Deployer) -> None:
-        """`deployer` knows which servers answer for a name."""
-        self._deployer = deployer
+    def __init__(self, deployer: Deployer, asynchronous: Asynchronous) -> None:
+        """`deployer` knows which servers answer for a name; `asynchronous` has the queues of some."""
+        self._deployer, self.asynchronous = deployer, asynchronous
+        self._concurrency = Concurrency()
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request below ``/endpoints/``."""
         try:
             found = _PATH.match(path)
-            if found is None or found["operation"] != "invocations":
+            if found is None or found["operation"] not in ("invocations", "async-invocations"):
                 raise NotImplementedInTwin(f"sagemaker-runtime:{found['operation'] if found else path}")
-            return self._invoke(unquote(found["name"]), headers, body)
+            name = unquote(found["name"])
+            if found["operation"] == "async-invocations":
+                return self.asynchronous.accept(self._serving(name)[0], headers)
+            return self._invoke(name, headers, body)
         except ServiceError as fault:
             return _error(fault.status, fault.code, {"Message": fault.message})
 
@@ -55,12 +60,19 @@ class Runtime:
                 raise NotImplementedInTwin(f"sagemaker-runtime:InvokeEndpoint with {feature}")
         while True:
             endpoint, traffic = self._serving(name)
+            if async_config.CONFIG in endpoint:
+                raise ServiceError(
+                    "ValidationError", f"Endpoint {name} is asynchronous: use InvokeEndpointAsync."
+                )
             variants = traffic.variants(endpoint["ProductionVariants"])
             variant = _variant(name, variants, headers.get(_PREFIX + "target-variant"))
-            counts = invocation_metrics.of(name, variant["VariantName"], variant["CurrentInstanceCount"])
+            counts = invocation_metrics.of(
+                name, variant["VariantName"], variant.get("CurrentInstanceCount", 1)
+            )
             asked = time.perf_counter()
             try:
-                answer = self._ask(traffic, variant["VariantName"], headers, body)
+                with self._concurrency.one(endpoint, variant):
+                    answer = self._ask(traffic, variant["VariantName"], headers, body)
                 break
             except RetiredError:
                 continue  # a deployment went through just now: ask who answers since
@@ -91,10 +103,12 @@ class Runtime:
         inference = headers.get(_PREFIX + "inference-id")
         passed |= {"X-Amzn-SageMaker-Custom-Attributes": custom} if custom else {}
         passed |= {"X-Amzn-SageMaker-Inference-Id": inference} if inference else {}
+        target = headers.get(_PREFIX + "target-model", "")
+        passed |= {"X-Amzn-SageMaker-Target-Model": target} if target else {}
         unreachable: UndeliveredError | None = None
         for server in traffic.servers(variant):
             try:
-                return server.invoke(passed, body)
+                return server.invoke(passed, body, target=target)
             except UndeliveredError as fault:
                 unreachable = fault
         # Without a server the variant has gone since it was chosen.

@@ -8,6 +8,7 @@ from typing import Any
 
 from twin import config, glue, iam
 from twin.json_service import JsonService, Response
+from twin.services.sagemaker.asynchronous import Asynchronous
 from twin.services.sagemaker.endpoints import Endpoints
 from twin.services.sagemaker.jobs import JobBoard
 from twin.services.sagemaker.models import Models
@@ -40,7 +41,8 @@ class SageMaker(JsonService):
         tuning = Tuning(self.records, tags, training)
         self._boards, self._tuning = (training.board, processing.board, tuning), tuning
         self.endpoints = Endpoints(self.records, tags, models)
-        self.runtime = Runtime(self.endpoints.deployer)
+        self.asynchronous = Asynchronous(self.records, self.endpoints.deployer)
+        self.runtime = Runtime(self.endpoints.deployer, self.asynchronous)
         for part in (tags, registry, models, training, processing, tuning, self.endpoints):
             for name in self.model.operation_names:
                 if hasattr(part, name):
@@ -132,6 +134,7 @@ def install() -> None:
         resource_arn=resource_arn,
         state=service,
     )
+    glue.spawn(service.asynchronous.follow, name="twin-async")
     from twin.services.sagemaker import cloudformation  # registered last: it calls the service
 
     cloudformation.install(service)

@@ -4,7 +4,8 @@ import random
 import threading
 from collections.abc import Iterator, Mapping
 
-from twin.services.sagemaker.fleet import Fleet, ModelServer
+from twin.services.sagemaker.fleet import Fleet
+from twin.services.sagemaker.model_server import ModelServer
 from twin.services.sagemaker.records import Record
 
 # Successive multiples of the golden section, without their whole part, fill the interval evenly: even a short

@@ -73,6 +73,14 @@ class Storage:
         except (ClientError, BotoCoreError) as fault:
             raise StorageError(f"{uri}: {_words(fault)}") from fault
 
+    def check_listing(self, uri: str) -> None:
+        """Raise `StorageError` unless the role can list what lies under an S3 URI."""
+        bucket, prefix = _split(uri)
+        try:
+            self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        except (ClientError, BotoCoreError) as fault:
+            raise StorageError(f"{uri}: {_words(fault)}") from fault
+
     def upload_archive(self, folders: Sequence[Path], uri: str, kms_key: str | None) -> None:
         """Pack what lies in `folders` into one ``.tar.gz`` at an S3 URI; the first wins where names clash.
 
@@ -115,6 +123,19 @@ class Storage:
         except (ClientError, BotoCoreError) as fault:
             raise StorageError(f"Data upload failed:{uri}: {_words(fault)}") from fault
         return True
+
+    def read(self, uri: str) -> bytes:
+        """Return an object. Raises `StorageError`."""
+        return self._read(*_split(uri))
+
+    def write(self, uri: str, body: bytes, content_type: str, kms_key: str | None) -> None:
+        """Write an object. Raises `StorageError`."""
+        bucket, key = _split(uri)
+        extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+        try:
+            self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, **extra)
+        except (ClientError, BotoCoreError) as fault:
+            raise StorageError(f"Data upload failed:{uri}: {_words(fault)}") from fault
 
     def _keys(self, uri: str, bucket: str, prefix: str) -> Iterator[str]:
         try:

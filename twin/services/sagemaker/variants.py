@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from twin.services.sagemaker import serverless
 from twin.services.sagemaker.records import Record, now
 
 _KEPT = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
@@ -27,8 +28,11 @@ def summaries(plan: list[dict[str, Any]], at: float, resolved: Mapping[str, str]
                 ],
                 "CurrentWeight": weight,
                 "DesiredWeight": weight,
-                "CurrentInstanceCount": count,
-                "DesiredInstanceCount": count,
+                **(
+                    serverless.capacity(variant)
+                    if serverless.CONFIG in variant
+                    else {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+                ),
             }
         )
     return found
@@ -46,10 +50,11 @@ def pending(variants: list[Record], active: Mapping[str, int], status: str, mess
     """
     shown: list[Record] = []
     for variant in variants:
-        running, total = active[variant["VariantName"]], variant["DesiredInstanceCount"]
+        running, total = active[variant["VariantName"]], variant.get("DesiredInstanceCount", 1)
         text = message.format(active=running, total=total)
         stage = {"Status": status, "StatusMessage": text, "StartTime": now()}
-        shown.append({**variant, "CurrentInstanceCount": running, "VariantStatus": [stage]})
+        count = {"CurrentInstanceCount": running} if "CurrentInstanceCount" in variant else {}
+        shown.append({**variant, **count, "VariantStatus": [stage]})
     return shown
 
 

@@ -1,11 +1,11 @@
-"""Asks a SageMaker endpoint about one image; each way to fail becomes a Problem that says when to retry."""
+"""Asks a SageMaker endpoint about images; each way to fail becomes a Problem that says when to retry."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,6 +20,7 @@ CLIENT = ClientConfig(
     retries={"total_max_attempts": 2, "mode": "standard"},
     tcp_keepalive=True,
 )
+MAX_BODY = 6 * 1024 * 1024  # InvokeEndpoint takes 6 MB
 BUSY = {"ThrottlingException", "ServiceUnavailable", "ModelNotReadyException", "InternalDependencyException"}
 RETRY_BUSY_SECONDS = 2
 RETRY_ABSENT_SECONDS = 60  # a first training run takes minutes
@@ -46,19 +47,34 @@ class Prediction:
 
 def ask(runtime: Any, endpoint: str, pixels: bytes, classes: tuple[str, ...]) -> Prediction:
     """One prediction for one image, given as the model's input. Raises Problem (502 or 503)."""
+    (prediction,) = ask_many(runtime, endpoint, [pixels], classes)
+    return prediction
+
+
+def ask_many(
+    runtime: Any, endpoint: str, images: Sequence[bytes], classes: tuple[str, ...]
+) -> list[Prediction]:
+    """One prediction for each image, in their order, by one InvokeEndpoint with the images back to back.
+
+    Raises ValueError when there is no image or they are more than MAX_BODY bytes together, and Problem
+    (502 or 503) when the endpoint does not answer, which then answers none of them.
+    """
+    body = b"".join(images)
+    if not images or len(body) > MAX_BODY:
+        raise ValueError(f"{len(images)} images of {len(body)} bytes; from one image to {MAX_BODY} bytes fit")
     try:
         answer = runtime.invoke_endpoint(
             EndpointName=endpoint,
             ContentType="application/octet-stream",
             Accept="application/json",
-            Body=pixels,
+            Body=body,
         )
         content = answer["Body"].read()
     except ClientError as error:
         raise _refusal(error) from error
     except BotoCoreError as error:
         raise _busy(f"the model did not answer in time ({type(error).__name__})") from error
-    return _prediction(content, classes)
+    return _predictions(content, len(images), classes)
 
 
 def _refusal(error: ClientError) -> Problem:
@@ -79,21 +95,29 @@ def _refusal(error: ClientError) -> Problem:
     return _failed(f"the endpoint refused the request ({code})")
 
 
-def _prediction(content: bytes, classes: tuple[str, ...]) -> Prediction:
+def _predictions(content: bytes, count: int, classes: tuple[str, ...]) -> list[Prediction]:
     try:
         document = json.loads(content)
-        (first,) = document["predictions"]
-        found = Prediction(
-            label=first["label"],
-            probabilities={label: float(first["probabilities"][label]) for label in classes},
-            model_version=str(document["model_version"]),
-            run=str(document.get("model_run", "")),
-            dataset=str(document.get("model_dataset", "")),
-        )
-        if found.label not in classes:
-            raise ValueError(f"label {found.label!r}")
+        answers = cast("list[Any]", document["predictions"])
+        if len(answers) != count:
+            raise ValueError(f"{len(answers)} answers for {count} images")
+        return [_prediction(answer, document, classes) for answer in answers]
     except (ValueError, KeyError, TypeError) as error:
         raise _failed("the model's answer is not what this version of the API expects") from error
+
+
+def _prediction(
+    answer: Mapping[str, Any], document: Mapping[str, Any], classes: tuple[str, ...]
+) -> Prediction:
+    found = Prediction(
+        label=answer["label"],
+        probabilities={label: float(answer["probabilities"][label]) for label in classes},
+        model_version=str(document["model_version"]),
+        run=str(document.get("model_run", "")),
+        dataset=str(document.get("model_dataset", "")),
+    )
+    if found.label not in classes:
+        raise ValueError(f"label {found.label!r}")
     return found
 
 

@@ -1,0 +1,34 @@
+"""What a model is asked through, by hosting mode: a client of SageMaker's runtime, or what stands for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vision_runtime.environment import ConfigurationError
+
+MODE = "HOSTING_MODE"
+AT_ONCE = ("real-time", "serverless")
+# Makes a client of an AWS service (`sagemaker-runtime`), with the time limits that the caller has.
+Make = Callable[[str], Any]
+
+
+def model_runtime(variables: Mapping[str, str], make: Make) -> Any:
+    """What `asking.ask` and `asking.ask_many` take as their runtime, by the variable HOSTING_MODE.
+
+    Whatever it is, it has `invoke_endpoint` as the client of `sagemaker-runtime` has it, and its errors.
+    Raises ConfigurationError for a mode that is none, or that lacks one of its variables.
+    """
+    mode = variables.get(MODE, AT_ONCE[0])
+    if mode in AT_ONCE:
+        return make("sagemaker-runtime")
+    if mode == "asynchronous":
+        # Imported here: other modes' functions start without what they do not need.
+        from vision_runtime.asynchronous import AsynchronousRuntime  # noqa: PLC0415
+
+        return AsynchronousRuntime.of(variables, make)
+    if mode == "multi-model":
+        from vision_runtime.multi_model import MultiModelRuntime  # noqa: PLC0415
+
+        return MultiModelRuntime.of(variables, make)
+    raise ConfigurationError(f"the environment variable {MODE} is {mode!r}, which is no hosting mode")

@@ -1,0 +1,168 @@
+"""What each hosting mode costs at how many images a day, and from where on another one is cheaper.
+
+`python -m planning.hosting_modes --write docs/hosting.md` writes the table there; a test holds it current.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from planning.prices import hourly_usd
+
+# us-east-1, on demand, November 2026: https://aws.amazon.com/sagemaker/ai/pricing/ (serverless inference) and
+# https://aws.amazon.com/s3/pricing/
+SERVERLESS_USD_PER_GB_SECOND = 0.00002
+SERVERLESS_USD_PER_GB_DATA = 0.016
+S3_USD_PER_PUT, S3_USD_PER_GET = 5e-6, 0.4e-6
+
+DAYS, HOURS_A_DAY, SECONDS_A_DAY = 30.4, 24, 86_400
+BEGIN, END = "<!-- computed: begin -->", "<!-- computed: end -->"
+# Serverless environments get one vCPU with about this much memory, as Lambda's do.
+_MEGABYTES_PER_VCPU = 1769
+# One request is more than its inference: HTTP, parsing, and the answer's JSON.
+_OVERHEAD_SECONDS = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What is asked of the models: images a day, the busiest hour's share of them, what one image takes."""
+
+    images_per_day: float
+    # A tenth of the day in its busiest hour: a day has about ten such hours.
+    peak_hour_share: float = 0.1
+    # ResNet-18 at 224 x 224 in ONNX Runtime, measured on one core.
+    core_seconds: float = 0.042
+    # uint8, 224 x 224 x 3.
+    image_bytes: int = 150_528
+    instance_type: str = "ml.c7i.large"
+    cores: int = 2
+    # Beyond this share of the cores requests wait for each other.
+    utilisation: float = 0.6
+    serverless_memory_mb: int = 2048
+    models: int = 10
+
+    @property
+    def images_per_month(self) -> float:
+        """In a month of 30.4 days."""
+        return self.images_per_day * DAYS
+
+    @property
+    def active_hours(self) -> float:
+        """Hours of a day in which anything comes at all, as the busiest hour's share says."""
+        return min(float(HOURS_A_DAY), 1 / self.peak_hour_share)
+
+    @property
+    def instances(self) -> int:
+        """Instances that the busiest hour needs; no fewer than two, for another to take over from one."""
+        rate = self.images_per_day * self.peak_hour_share / 3600
+        return max(2, math.ceil(rate * self.core_seconds / (self.cores * self.utilisation)))
+
+
+def real_time(load: Load) -> float:
+    """US dollars a month: two instances all day, and what the active hours need beyond."""
+    hour = hourly_usd(load.instance_type)
+    return DAYS * hour * (2 * HOURS_A_DAY + (load.instances - 2) * load.active_hours)
+
+
+def serverless(load: Load) -> float:
+    """US dollars a month: seconds by memory, and the images' bytes."""
+    vcpus = min(1.0, load.serverless_memory_mb / _MEGABYTES_PER_VCPU)
+    seconds = load.core_seconds / vcpus + _OVERHEAD_SECONDS
+    compute = seconds * load.serverless_memory_mb / 1024 * SERVERLESS_USD_PER_GB_SECOND
+    data = load.image_bytes / 1e9 * SERVERLESS_USD_PER_GB_DATA
+    return load.images_per_month * (compute + data)
+
+
+def asynchronous(load: Load) -> float:
+    """US dollars a month: instances in the active hours only, and the way of each image through S3."""
+    requests = 2 * S3_USD_PER_PUT + 3 * S3_USD_PER_GET
+    needed = load.images_per_day * load.core_seconds / (load.cores * load.utilisation) / 3600
+    # One hour at a time: an instance that has come stays for a while.
+    hours = max(needed, 1.0)
+    return load.images_per_month * requests + DAYS * hourly_usd(load.instance_type) * hours
+
+
+def multi_model(load: Load) -> float:
+    """US dollars a month for one of several models that share a fleet, all asked together as `load` says."""
+    return real_time(load) / load.models
+
+
+MODES: dict[str, Callable[[Load], float]] = {
+    "real-time": real_time,
+    "serverless": serverless,
+    "asynchronous": asynchronous,
+    "multi-model": multi_model,
+}
+_ROWS = (1_000, 10_000, 100_000, 500_000, 2_000_000, 10_000_000)
+_FEWEST, _MOST = 100, 100_000_000
+
+
+def crossing(one: str, other: str) -> int | None:
+    """From how many images a day on mode `one` is dearer than `other`; None if it never is."""
+    images = float(_FEWEST)
+    while images <= _MOST:
+        load = Load(images_per_day=images)
+        if MODES[one](load) > MODES[other](load):
+            return _rounded(images)
+        images *= 1.02
+    return None
+
+
+def _rounded(images: float) -> int:
+    """To two digits: the prices are not known better."""
+    unit = 10 ** (int(math.log10(images)) - 1)
+    return round(images / unit) * unit
+
+
+def table() -> str:
+    """The table and the crossing points, as Markdown."""
+    load = Load(images_per_day=1)
+    names = [name if name != "multi-model" else f"multi-model, of {load.models}" for name in MODES]
+    lines = [
+        f"US dollars a month for hosting alone: {load.instance_type}, {load.core_seconds * 1000:g} ms of one "
+        f"core an image, {load.image_bytes // 1000} kB each, serverless with {load.serverless_memory_mb} MB.",
+        "",
+        f"| images a day | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+    ]
+    for images in _ROWS:
+        costs = [each(Load(images_per_day=images)) for each in MODES.values()]
+        lines.append(f"| {images:,} | {' | '.join(f'{cost:,.0f}' for cost in costs)} |")
+    lines.append("")
+    for one, other in (
+        ("serverless", "real-time"),
+        ("serverless", "asynchronous"),
+        ("asynchronous", "real-time"),
+    ):
+        found = crossing(one, other)
+        where = f"from about {found:,} images a day on" if found else "never"
+        lines.append(f"- `{one}` is dearer than `{other}` {where}.")
+    return "\n".join(lines)
+
+
+def written_into(page: str) -> str:
+    """The page with the table of now between its marks. Raises ValueError when it has no such marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no place for the table: write {BEGIN} and {END} into it")
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+def main() -> None:
+    """Command line: print the table, or write it into a page."""
+    parser = argparse.ArgumentParser(description="What hosting costs by mode.")
+    parser.add_argument("--write", type=Path, help="the page that the table stands in")
+    page = parser.parse_args().write
+    if page is None:
+        print(table())
+    else:
+        page.write_text(written_into(page.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the twin shows people in a browser."""
