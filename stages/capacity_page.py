@@ -100,7 +100,8 @@ def simulation() -> str:
         ),
         "",
         f"500k with each provisioned number halved, at a peak that comes at once (seed {_SEED}); the first "
-        "row is the plan itself:",
+        "row is the plan itself. What a stream on demand has at least is more than 500k need; at 5M half of "
+        "its consumers fall behind (`tests/planning/test_simulation.py`).",
         "",
         *_table(["halved", "to", "p99", "not answered", "oldest record", "goals"], list(_halved(ladder[0]))),
         "",
@@ -191,7 +192,7 @@ def ladder_row(found: Rung) -> list[str]:
         f"{plan.api_rate:,.0f}/s, {plan.api_burst:,}",
         f"{plan.predict_concurrency or 0:,} at once",
         f"{fleet} {plan.instance_type}",
-        f"{plan.shards} x {plan.consumers_per_shard}",
+        f"{'on demand' if plan.on_demand else plan.shards} x {plan.consumers_per_shard}",
         ", ".join(f"{each.quota.key} {each.share:.1f}x" for each in found.exceeded) or "none",
         f"${found.bill.total:,.0f}",
         f"${found.bill.per_million:,.2f}",
