@@ -21,8 +21,8 @@ RECORDS_PER_SHARD = Input(name="records of a shard", value=1000, unit="records/s
 CONSUMERS_PER_SHARD = Input(name="batches of a shard at once", value=10, unit="", source=_LAMBDA)
 # What a new stream in on-demand mode takes at once, and what it can be worked through with.
 ON_DEMAND_SHARDS = 4
-# Waiting is what a stream is for: its consumers may be busier than an endpoint that callers wait for.
-UTILISATION = 0.8
+# The rest is for what the time of an image leaves out: waiting at a busy endpoint, batches that end early.
+UTILISATION = 0.7
 # A batch in trouble must not hold up all others of its shard.
 _LEAST_PER_SHARD = 2
 # Costs nothing while nobody uses it, and lets people raise the factor in trouble.
