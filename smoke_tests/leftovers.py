@@ -17,8 +17,8 @@ _KEYS_PER_DELETE = 1000  # the most that DeleteObjects takes
 SETTLES_WITHIN = 30.0  # seconds that listings may take to follow deletions
 DATASETS_PREFIX = "smoke/"
 ARTIFACT_PREFIXES = ("models/smoke/", "evaluations/smoke/", "checkpoints/smoke/")
-# Keyed by data, which a run may share with one before: of the smoke line's, everything goes.
-DATA_PREFIXES = ("prepared/smoke/", "quarantine/smoke/")
+# Keyed by data or by request, which a run may share with one before: of the smoke line's, everything goes.
+DATA_PREFIXES = ("prepared/smoke/", "quarantine/smoke/", "asynchronous/smoke/")
 # Images that were handed in are keyed by prediction: of the smoke line's, everything goes.
 UPLOADS_PREFIX = "smoke/"
 
@@ -96,9 +96,7 @@ class SmokeLine:
         found = {
             place: [item for item in self._keys(*place) if self._concerns(item["Key"])] for place in places
         }
-        # What asynchronous endpoints were asked and have answered is keyed by request.
-        prefixes = (*DATA_PREFIXES, f"asynchronous/{self._settings.endpoint_name}/")
-        whole = [(self._settings.artifacts_bucket, prefix) for prefix in prefixes]
+        whole = [(self._settings.artifacts_bucket, prefix) for prefix in DATA_PREFIXES]
         for place in (*whole, (self._settings.uploads_bucket, UPLOADS_PREFIX)):
             found[place] = self._keys(*place)
         return {place: items for place, items in found.items() if items}

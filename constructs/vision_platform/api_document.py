@@ -8,7 +8,7 @@ but schemas (see "important notes" in API Gateway's developer guide).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,11 +84,13 @@ def gateway_document(
     document: Document,
     *,
     title: str,
+    binary_media_types: Sequence[str],
     integrations: Mapping[str, Document],
     preflight: Document | None = None,
     allowed_origins: tuple[str, ...] = (),
 ) -> Document:
-    """The document to import. `integrations` says what each operation calls, by operation id.
+    """The document to import. `integrations` says what each operation calls, by operation id; bodies of the
+    `binary_media_types` are handed on as bytes instead of text.
 
     `preflight` is what answers browsers that ask, for every path, whether `allowed_origins` may call it.
     Raises DocumentFault where an operation has no integration, or an integration no operation.
@@ -111,6 +113,7 @@ def gateway_document(
             "schemas": _schemas_of_requests(document),
         },
     }
+    imported[_EXTENSION + "binary-media-types"] = list(binary_media_types)
     imported[_EXTENSION + "request-validators"] = {
         _VALIDATOR: {"validateRequestBody": True, "validateRequestParameters": True}
     }

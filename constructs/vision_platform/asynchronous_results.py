@@ -13,7 +13,7 @@ from vision_platform.encryption import PlatformKey
 from vision_platform.model_lines import ModelLines
 from vision_platform.permissions import PlatformRole, allow
 
-_BY_REQUEST = "Requests and answers are keyed by request; the folder is one endpoint's own"
+_BY_REQUEST = "Requests and answers are keyed by request; the folder is one line's own"
 
 
 class InferenceTopics(Construct):
@@ -33,7 +33,7 @@ class InferenceTopics(Construct):
 
 
 def folder_of(bucket: s3.IBucket) -> str:
-    """Where the endpoints' folders lie (s3://..., without a slash at its end)."""
+    """Where the lines' folders lie (s3://..., without a slash at its end)."""
     return f"s3://{bucket.bucket_name}/{data_lake.ASYNCHRONOUS.rstrip('/')}"
 
 
@@ -50,6 +50,4 @@ def allow_asking(role: PlatformRole, bucket: s3.IBucket, lines: ModelLines) -> N
 
 
 def _folders(lines: ModelLines, *kinds: str) -> list[str]:
-    return [
-        f"{data_lake.ASYNCHRONOUS}{lines.endpoint(line)}/{kind}/" for line in lines.names for kind in kinds
-    ]
+    return [f"{data_lake.ASYNCHRONOUS}{line}/{kind}/" for line in lines.names for kind in kinds]

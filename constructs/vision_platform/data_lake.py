@@ -16,7 +16,7 @@ from vision_platform.compliance import acknowledge, give_reason
 from vision_platform.permissions import PlatformRole
 from vision_platform.resources import KEEP, cfn_resource
 
-# In the artifacts bucket, with a folder for each endpoint.
+# In the artifacts bucket, with a folder for each line.
 ASYNCHRONOUS = "asynchronous/"
 
 

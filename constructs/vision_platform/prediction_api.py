@@ -79,11 +79,11 @@ class PredictionApi(Construct):
             rest_api_name=name,
             description="Predictions for images",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
-            binary_media_types=_IMAGE_TYPES,
             api_definition=apigateway.ApiDefinition.from_inline(
                 gateway_document(
                     self._document,
                     title=name,
+                    binary_media_types=_IMAGE_TYPES,
                     integrations={id: self._integration(each) for id, each in functions.items()},
                     preflight=self._integration(preflight) if access.allowed_origins else None,
                     allowed_origins=access.allowed_origins,

@@ -98,7 +98,7 @@ class Serverless:
 class Asynchronous:
     """An endpoint with a queue: where its answers go, who hears of them, and what it scales by.
 
-    `folder` (s3://..., without a slash at its end) holds a folder for each endpoint. `backlog_per_instance`
+    `folder` (s3://..., without a slash at its end) holds a folder for each line. `backlog_per_instance`
     are the requests that may wait for one instance; with `to_zero` no instance stays while none waits.
     """
 

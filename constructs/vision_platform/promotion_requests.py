@@ -91,7 +91,7 @@ def _asynchronous(plan: HostingPlan) -> dict[str, Any]:
     settings = plan.asynchronous
     if settings is None:
         return {}
-    folder = f"'{settings.folder}/' & $endpoint & "
+    folder = f"'{settings.folder}/' & $line & "
     output = {
         "S3OutputPath": f"{{% {folder}'/output' %}}",
         "S3FailurePath": f"{{% {folder}'/failed' %}}",

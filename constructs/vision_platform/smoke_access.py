@@ -20,6 +20,7 @@ _SMOKE_PREFIXES = (
     "checkpoints/smoke/",
     "models/smoke/",
     "evaluations/smoke/",
+    "asynchronous/smoke/",
 )
 _BY_RUN = "Smoke tests key their objects by run; the prefix is theirs alone"
 
@@ -58,9 +59,8 @@ class SmokeAccess(Construct):
         """Let smoke tests bring sample data, read what the run made of it, and remove both, all versions."""
         data_lake.allow_writing(self.role, datasets, ["smoke/"], because=_BY_RUN)
         data_lake.allow_listing(self.role, datasets, ["smoke/"])
-        made = [*_SMOKE_PREFIXES, f"{data_lake.ASYNCHRONOUS}{self._lines.endpoint(SMOKE)}/"]
-        data_lake.allow_reading(self.role, artifacts, made, because=_BY_RUN)
-        for bucket, prefixes in ((datasets, ["smoke/"]), (artifacts, made)):
+        data_lake.allow_reading(self.role, artifacts, _SMOKE_PREFIXES, because=_BY_RUN)
+        for bucket, prefixes in ((datasets, ["smoke/"]), (artifacts, _SMOKE_PREFIXES)):
             data_lake.allow_removing(self.role, bucket, prefixes, because=_BY_RUN)
         key.allow_use(self.role)
 

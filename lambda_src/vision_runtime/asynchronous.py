@@ -28,7 +28,7 @@ _NOT_THERE = {"NoSuchKey", "404"}
 
 @dataclass(frozen=True)
 class AsynchronousRuntime:
-    """Stands for a client of SageMaker's runtime; `folder` (s3://...) has a folder for each endpoint."""
+    """Stands for a client of SageMaker's runtime; endpoints are called `<platform>-<environment>-<line>`."""
 
     runtime: Any
     s3: Any
@@ -53,7 +53,8 @@ class AsynchronousRuntime:
 
         Raises what InvokeEndpoint raises, and Problem (503) when there is no answer in time.
         """
-        key = f"{self.prefix}/{EndpointName}/input/{uuid.uuid4().hex}"
+        line = EndpointName.rpartition("-")[2]
+        key = f"{self.prefix}/{line}/input/{uuid.uuid4().hex}"
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=Body, ContentType=ContentType)
         accepted = self.runtime.invoke_endpoint_async(
             EndpointName=EndpointName,

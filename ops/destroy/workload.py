@@ -79,6 +79,7 @@ def clear_sagemaker(estate: Estate, tell: Tell) -> None:
     for name in _named(api, "Endpoint", estate):
         tell(f"deletes endpoint {name}")
         _until_gone(lambda name=name: api.delete_endpoint(EndpointName=name), name)
+    _delete_scaling_alarms(estate, tell)
     for kind in ("EndpointConfig", "Model"):
         for name in _named(api, kind, estate):
             tell(f"deletes {kind} {name}")
@@ -87,6 +88,16 @@ def clear_sagemaker(estate: Estate, tell: Tell) -> None:
         for kind in _JOBS:
             for name in _named(api, f"{kind}Job", estate):
                 _ignore_absent(lambda k=kind, n=name: _delete(api, f"{k}Job", n))
+
+
+def _delete_scaling_alarms(estate: Estate, tell: Tell) -> None:
+    """The alarm that brings an asynchronous endpoint back from zero is the promotion workflow's own."""
+    api = estate.client("cloudwatch")
+    found = pages(api, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{estate.base}-")
+    for name in [each["AlarmName"] for each in found if each["AlarmName"].endswith("-backlog")]:
+        if estate.owns(name):
+            tell(f"deletes alarm {name}")
+            api.delete_alarms(AlarmNames=[name])
 
 
 def clear_registry(estate: Estate, tell: Tell) -> None:

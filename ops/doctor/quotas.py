@@ -25,9 +25,10 @@ def instance_needs(environment: Environment) -> Needs:
     needs: Counter[str] = Counter()
     needs[f"{training['instance_type']} for training job usage"] += _RUNS_AT_ONCE
     needs[f"{training['evaluation_instance_type']} for processing job usage"] += _RUNS_AT_ONCE
-    needs[f"{hosting['instance_type']} for endpoint usage"] += quotas.endpoint_instances(
-        hosting["instance_count"], hosting["max_instance_count"]
-    )
+    if hosting.get("mode") != "serverless":
+        needs[f"{hosting['instance_type']} for endpoint usage"] += quotas.endpoint_instances(
+            hosting["instance_count"], hosting["max_instance_count"]
+        )
     return dict(needs)
 
 

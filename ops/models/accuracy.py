@@ -95,14 +95,12 @@ def drawn(model: Record, *, by_day: bool) -> Group:
     """One model's tables."""
     role = " (champion)" if model["champion"] else ""
     f1 = f", macro F1 {model['macro_f1']:.3f}" if model["macro_f1"] is not None else ""
-    table = Table(
-        title=f"\n[bold]{_short(model['model'])}[/]{role}: accuracy {_words(model['accuracy'])} "
-        f"of {model['labels']} labels{f1}",
-        title_justify="left",
-        title_style="",
-        box=None,
-        pad_edge=False,
+    # Not the table's own title, which would be broken to its width.
+    title = (
+        f"\n[bold]{_short(model['model'])}[/]{role}: accuracy {_words(model['accuracy'])} "
+        f"of {model['labels']} labels{f1}"
     )
+    table = Table(box=None, pad_edge=False)
     for name in ("class", "labelled", "predicted", "precision", "recall", "F1"):
         table.add_column(name, justify="left" if name == "class" else "right")
     classes = [each for each in model["classes"] if each["labelled"] or each["predicted"]]
@@ -116,7 +114,7 @@ def drawn(model: Record, *, by_day: bool) -> Group:
             _words(each["recall"]),
             "-" if each["f1"] is None else f"{each['f1']:.3f}",
         )
-    parts: list[Any] = [table]
+    parts: list[Any] = [title, table]
     if len(shown) < len(classes):
         parts.append(f"[dim]the worst {len(shown)} of {len(classes)} classes; --json tells all[/dim]")
     if by_day:

@@ -27,7 +27,9 @@ STAGE = "live"
 def made(auth: str = "iam", **more: Any) -> dict[str, Any]:
     document = with_security(read_document(SOURCE), auth)
     integrations = dict.fromkeys(operation_ids(document), CALL)
-    return gateway_document(document, title="vision-dev", integrations=integrations, **more)
+    return gateway_document(
+        document, title="vision-dev", binary_media_types=["image/png"], integrations=integrations, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,7 @@ def test_operation_that_nothing_answers_is_named() -> None:
         gateway_document(
             document,
             title="t",
+            binary_media_types=[],
             integrations={id: CALL for id in operation_ids(document) if id != "predictSmoke"},
         )
 

@@ -89,7 +89,7 @@ def test_smoke_data_expires_by_itself(assembly: Assembly) -> None:
         for rule in bucket.properties["LifecycleConfiguration"]["Rules"]
         if "ExpirationInDays" in rule and "Prefix" in rule
     }
-    intermediate = {"prepared/": 30, "quarantine/": 30, "checkpoints/": 30}
+    intermediate = {"prepared/": 30, "quarantine/": 30, "checkpoints/": 30, "asynchronous/": 1}
     burst = {"uploads/": 7, "submitted/": 7, "predictions/": 400, "predictions-failed/": 400}
     assert expiring == {"smoke/": 7, "models/smoke/": 7, "evaluations/smoke/": 7} | intermediate | burst
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-INPUTS_OF_A_PROCESS = 5_000
+INPUTS_OF_A_PROCESS = 10_000
 # Large blocks come from the kernel and go back to it at once: nothing that one file took is left to others.
 ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 # Far beyond what an input may take: for a decoder that never comes back.

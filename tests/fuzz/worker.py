@@ -22,7 +22,9 @@ from vision_runtime.spec import InputSpec
 # CPU seconds after which the kernel ends the process: nothing in it could stop a decoder.
 HANGS_AFTER = 20.0
 # One of so many goes the way with a detector, and one of so many to a larger model.
-_REDACTED, _LARGER = 8, 4
+_REDACTED, _LARGER = 8, 5
+# Hypothesis takes 2 ms for an example, and the rules 0.1 ms for a small file: it draws groups of them.
+_GROUP = 40
 
 
 class Record:
@@ -101,33 +103,29 @@ def run_corpus(record: Record) -> None:
 
 
 def run_mutations(record: Record, first: int, inputs: int) -> None:
-    """So many mutations; a failing one is made as small as can be, and kept."""
+    """So many mutations; what fails is kept, and the rest goes on."""
     files = seeds()
 
     @seed(first)
     @settings(
-        max_examples=inputs,
+        max_examples=-(-inputs // _GROUP),
         database=None,
         deadline=None,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    @given(some.randoms(use_true_random=False))
-    def never_fails(dice: random.Random) -> None:
-        data = mutated(dice, files)
-        way = dice.randrange(_REDACTED * _LARGER)
-        spec = watch.COLOUR if way % _LARGER == 0 else watch.GREY
-        try:
-            record.take(data, spec, redact=way % _REDACTED == 0)
-        except Exception as fault:
-            record.crashes[:] = [f"{fault!r}, kept as {record.keep(data)}"]
-            raise
+    @given(some.integers(0, 2**64 - 1))
+    def never_fails(group: int) -> None:
+        for number in range(_GROUP):
+            dice = random.Random(f"{group}/{number}")  # noqa: S311 - the same inputs for the same seed
+            data = mutated(dice, files)
+            spec = watch.COLOUR if number % _LARGER == 0 else watch.GREY
+            try:
+                record.take(data, spec, redact=number % _REDACTED == 0)
+            except Exception as fault:
+                record.crashes.append(f"{fault!r}, kept as {record.keep(data)}")
 
-    try:
-        never_fails()
-    except Exception as fault:
-        if not record.crashes:
-            raise RuntimeError("Hypothesis has failed by itself") from fault
+    never_fails()
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from tests.journeys.snapshot import ENVIRONMENTS
 pytestmark = pytest.mark.delivery
 
 STAGES = ["Source", "Build", "UpdatePipeline", "Assets", "Dev", "Staging"]
-STACKS = ["foundation", "data", "promotion", "training", "inference", "monitoring"]
+STACKS = ["foundation", "data", "promotion", "training", "streaming", "inference", "monitoring"]
 
 
 def test_every_stage_succeeds_in_its_order(delivery: Delivery) -> None:

@@ -170,6 +170,16 @@ def what_workflows_make(platform: Platform) -> None:
     sagemaker.create_endpoint_config(
         EndpointConfigName="vision-dev-champion-r1", ProductionVariants=[variant]
     )
+    platform.client("cloudwatch").put_metric_alarm(
+        AlarmName="vision-dev-champion-backlog",
+        Namespace="AWS/SageMaker",
+        MetricName="HasBacklogWithoutCapacity",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+    )
     # Another platform's, which must be left alone.
     sagemaker.create_model_package_group(ModelPackageGroupName="vision-dev2-champion")
     s3.create_bucket(Bucket="vision-dev2-data")
@@ -195,7 +205,7 @@ def test_destroy_leaves_nothing_but_what_retention_demands(
 ) -> None:
     what_workflows_make(platform)
     before = platform.stacks()
-    parts = ("data", "foundation", "inference", "monitoring", "promotion", "training")
+    parts = ("data", "foundation", "inference", "monitoring", "promotion", "streaming", "training")
     assert before == [f"vision-dev-{part}" for part in parts]
 
     with pytest.raises(Cancelled, match="'visoin' is not 'vision'"):

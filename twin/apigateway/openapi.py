@@ -12,7 +12,8 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._,:-]+|\{[A-Za-z0-9._-]+\+?\}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9]+")
 _SCHEMAS = "#/components/schemas/"
 _EXTENSION = "x-amazon-apigateway-"
-_OF_DOCUMENT = {"request-validators", "request-validator", "gateway-responses"}
+MEDIA_TYPES = _EXTENSION + "binary-media-types"  # a setting of the API itself, made with it
+_OF_DOCUMENT = {"request-validators", "request-validator", "gateway-responses", "binary-media-types"}
 _OF_OPERATION = {"integration", "request-validator"}
 # What an import leaves out of a model: requests are not checked for it.
 _NOT_VALIDATED = ("minItems", "maxItems", "example", "readOnly", "nullable", "discriminator")

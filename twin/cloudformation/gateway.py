@@ -3,7 +3,7 @@
 from typing import Any
 
 from twin import glue
-from twin.apigateway.openapi import Import
+from twin.apigateway.openapi import MEDIA_TYPES, Import
 from twin.cloudformation.completion import Properties, api, changed, completes
 
 
@@ -78,7 +78,10 @@ def keep_documents_from_ministack() -> None:
 
 
 def _plain(properties: Properties) -> Properties:
-    return {name: value for name, value in properties.items() if name != "Body"}
+    """The properties without the document, but with the media types that it names."""
+    plain = {name: value for name, value in properties.items() if name != "Body"}
+    named = (properties.get("Body") or {}).get(MEDIA_TYPES)
+    return plain if named is None else {**plain, "BinaryMediaTypes": named}
 
 
 def _replace(path: str, value: str) -> dict[str, str]:

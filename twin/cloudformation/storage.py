@@ -188,7 +188,12 @@ def remove_table(name: str, _: Properties) -> None:
 
 @completes("AWS::Kinesis::Stream")
 def complete_stream(name: str, new: Properties, old: Properties) -> None:
-    """Turn encryption of a stream on or off."""
+    """Turn encryption of a stream on or off, and give a stream that was there another number of shards."""
+    shards = new.get("ShardCount")
+    if old and shards and changed("ShardCount", new, old):
+        api("kinesis").update_shard_count(
+            StreamName=name, TargetShardCount=int(shards), ScalingType="UNIFORM_SCALING"
+        )
     if not changed("StreamEncryption", new, old):
         return
     kinesis, wanted = api("kinesis"), new.get("StreamEncryption")

@@ -85,7 +85,7 @@ def test_asynchronous_answer_is_read_where_the_reply_says() -> None:
 
     assert (prediction.label, prediction.model_version) == ("a", "m/1")
     source = account.asked[0]["InputLocation"]
-    assert source.startswith(f"s3://lake/asynchronous/{ENDPOINT}/input/")
+    assert source.startswith("s3://lake/asynchronous/champion/input/")
     assert account.objects[source] == b"pixels"
 
 

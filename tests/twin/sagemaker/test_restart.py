@@ -3,7 +3,7 @@
 from botocore.exceptions import ClientError
 
 from tests.twin.conftest import start_twin
-from tests.twin.sagemaker.conftest import Place, until
+from tests.twin.sagemaker.conftest import BUCKET, Place, until
 from tests.twin.sagemaker.test_tuning import Tuner
 
 CANARY = {
@@ -57,3 +57,46 @@ def test_endpoints_come_back_and_jobs_fail_with_a_reason(place: Place, project) 
 def _failed(place: Place) -> dict | None:
     job = place.sagemaker.describe_training_job(TrainingJobName="cut-off")
     return job if job["TrainingJobStatus"] == "Failed" else None
+
+
+def test_requests_in_an_asynchronous_queue_are_answered_after_a_restart(place: Place, project) -> None:
+    name = place.endpoint_config("waits", "patient")
+    place.sagemaker.create_endpoint_config(
+        EndpointConfigName="waits-asynchronous",
+        ProductionVariants=[
+            {
+                "VariantName": "AllTraffic",
+                "ModelName": name,
+                "InitialInstanceCount": 1,
+                "InstanceType": "ml.m5.large",
+            }
+        ],
+        AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": f"s3://{BUCKET}/answers"}},
+    )
+    place.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="waits-asynchronous")
+    place.settled(name)
+
+    def scale(instances: int) -> None:
+        wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": instances}
+        place.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=[wanted]
+        )
+
+    scale(0)
+    reply = place.client("sagemaker-runtime").invoke_endpoint_async(
+        EndpointName=name, InputLocation=place.put("requests/waits", b"hello")
+    )
+
+    assert place.twin.stop() == 0
+    place.twin.process = start_twin(place.twin.home, place.twin.port, project).process
+
+    assert place.settled(name)["EndpointStatus"] == "InService"
+    scale(1)
+    assert b'"patient"' in until(lambda: _written(place, reply["OutputLocation"]))
+
+
+def _written(place: Place, uri: str) -> bytes | None:
+    try:
+        return place.get(uri)
+    except ClientError:
+        return None
