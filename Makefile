@@ -90,7 +90,7 @@ bench-load: setup
 
 # The ladder with its simulations, a minute of one core; writes the page that a test holds to the code.
 bench-capacity: setup-build
-	@$(RUN) $(PY) -m stages.capacity_page --write docs/capacity.md
+	@$(RUN) $(PY) -m stages.capacity_page --write docs/capacity.md --readme README.md
 
 clean:
 	@if [ -x $(PY) ] && [ -d build/twin ]; then $(PY) -m twin down; fi

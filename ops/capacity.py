@@ -204,7 +204,7 @@ def _row(rung: Rung) -> list[str]:
         f"{plan_.api_rate:,.0f}",
         f"{plan_.predict_concurrency or 0:,}",
         f"{fleet} {plan_.instance_type}",
-        f"{plan_.shards} x {plan_.consumers_per_shard}",
+        f"{'on demand' if plan_.on_demand else plan_.shards} x {plan_.consumers_per_shard}",
         f"{rung.bill.total:,.0f}",
         f"{rung.bill.per_million:,.2f}",
     ]

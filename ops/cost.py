@@ -26,7 +26,7 @@ def _bill(asked: Applied, settings: dict[str, Any]) -> Bill:
         vpc=settings["network"]["vpc"],
         zones=len(settings["network"]["zones"]),
         prediction_days=settings["retention"]["prediction_days"],
-        upload_days=settings["retention"]["intermediate_days"],
+        upload_days=settings["retention"]["upload_days"],
     )
     try:
         return monthly(asked.workload, asked.provision, around)

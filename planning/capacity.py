@@ -10,6 +10,7 @@ from planning import sizing_endpoint as endpoint
 from planning import sizing_stream as stream
 from planning.explained import Explained, Input, Value
 from planning.provision import Provision
+from planning.sizing_stream import ON_DEMAND_SHARDS
 from planning.workload import Workload
 
 # An alarm at the goal itself would ring for the cold starts of every deployment.
@@ -38,7 +39,7 @@ def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) ->
     """The capacity for a workload. What `given` fixes, by key, is taken as it is; the rest follows from it.
 
     Only numbers that others follow from are looked up there: `hosting.instance_type`, `api.memory_mb`,
-    `api.rate_per_second`, `streaming.batch_size` and `streaming.memory_mb`.
+    `api.rate_per_second`, and those of `streaming` that decide its throughput.
 
     Raises planning.hardware.UnknownHardware for an instance type whose size is not known.
     """
@@ -54,10 +55,13 @@ def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) ->
     kind = endpoint.instance_type(workload)
     chosen = str(follows(kind))
     fewest = endpoint.instances(workload, chosen)
-    batch = stream.batch_size(workload)
-    consume_memory = api.memory(workload, key="streaming.memory_mb", title="memory of the consumer")
-    consumers = stream.consumers(workload, int(follows(batch)), int(follows(consume_memory)))
-    shards = stream.shards(workload, int(consumers.value))
+    together = stream.micro_batch(workload)
+    consume_memory = stream.memory(workload)
+    per_request, consume_mb = int(follows(together)), int(follows(consume_memory))
+    wanted = stream.consumers(workload, per_request, consume_mb)
+    shards = stream.shards(workload, per_request, consume_mb)
+    shard_count = int(follows(shards))
+    per_shard = stream.consumers_per_shard(wanted, shard_count)
     explained = (
         rate,
         api.burst(workload, float(follows(rate))),
@@ -67,11 +71,11 @@ def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) ->
         fewest,
         endpoint.most_instances(workload, chosen, int(fewest.value)),
         endpoint.target(workload, chosen),
-        stream.mode(int(shards.value)),
         shards,
-        stream.consumers_per_shard(int(consumers.value), int(shards.value)),
-        consumers,
-        batch,
+        per_shard,
+        stream.reserved(shard_count, int(follows(per_shard))),
+        stream.batch_size(workload),
+        together,
         consume_memory,
         stream.table_mode(workload),
         stream.firehose_buffer(workload),
@@ -96,9 +100,12 @@ def provision(values: Mapping[str, Value | None]) -> Provision:
         instances=fewest,
         most_instances=int(number("hosting.max_instance_count")) or fewest,
         target_per_instance_minute=number("hosting.target_invocations_per_instance"),
-        shards=int(number("streaming.shards")),
+        # No number: on demand.
+        shards=int(number("streaming.shards")) or ON_DEMAND_SHARDS,
         consumers_per_shard=int(number("streaming.parallelization_factor")),
         batch_size=int(number("streaming.batch_size")),
+        micro_batch=int(number("streaming.micro_batch")),
+        reserved_consumers=int(number("streaming.reserved_concurrency")) or None,
         consume_memory_mb=int(number("streaming.memory_mb")),
     )
 
@@ -124,7 +131,7 @@ def alarms(workload: Workload) -> tuple[Explained, ...]:
             inputs=(workload.given("availability_percent", "%"), _constant("burn rate", _BURN)),
         ),
         Explained(
-            key="monitoring.iterator_age_seconds",
+            key="streaming.iterator_age_seconds",
             title="alarm on the stream's iterator age",
             value=round(workload.stream_delay_seconds),
             unit="s",

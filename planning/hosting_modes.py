@@ -11,13 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from planning.prices import hourly_usd
-
-# us-east-1, on demand, November 2026: https://aws.amazon.com/sagemaker/ai/pricing/ (serverless inference) and
-# https://aws.amazon.com/s3/pricing/
-SERVERLESS_USD_PER_GB_SECOND = 0.00002
-SERVERLESS_USD_PER_GB_DATA = 0.016
-S3_USD_PER_PUT, S3_USD_PER_GET = 5e-6, 0.4e-6
+from planning.prices import S3_GETS, S3_PUTS, SERVERLESS_DATA_GB, SERVERLESS_GB_SECONDS, hourly_usd
 
 DAYS, HOURS_A_DAY, SECONDS_A_DAY = 30.4, 24, 86_400
 BEGIN, END = "<!-- computed: begin -->", "<!-- computed: end -->"
@@ -72,14 +66,14 @@ def serverless(load: Load) -> float:
     """US dollars a month: seconds by memory, and the images' bytes."""
     vcpus = min(1.0, load.serverless_memory_mb / _MEGABYTES_PER_VCPU)
     seconds = load.core_seconds / vcpus + _OVERHEAD_SECONDS
-    compute = seconds * load.serverless_memory_mb / 1024 * SERVERLESS_USD_PER_GB_SECOND
-    data = load.image_bytes / 1e9 * SERVERLESS_USD_PER_GB_DATA
+    compute = seconds * load.serverless_memory_mb / 1024 * SERVERLESS_GB_SECONDS.first
+    data = load.image_bytes / 1e9 * SERVERLESS_DATA_GB.first
     return load.images_per_month * (compute + data)
 
 
 def asynchronous(load: Load) -> float:
     """US dollars a month: instances in the active hours only, and the way of each image through S3."""
-    requests = 2 * S3_USD_PER_PUT + 3 * S3_USD_PER_GET
+    requests = (2 * S3_PUTS.first + 3 * S3_GETS.first) / 1e6
     needed = load.images_per_day * load.core_seconds / (load.cores * load.utilisation) / 3600
     # One hour at a time: an instance that has come stays for a while.
     hours = max(needed, 1.0)

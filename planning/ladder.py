@@ -13,7 +13,15 @@ from planning.provision import Provision
 from planning.quotas import ALL, Need, Quota, exceeded, needs
 from planning.simulation.outcome import Outcome
 from planning.simulation.run import simulate
-from planning.simulation.scenario import HALVES, STEP, Scenario, as_the_workload_says, cell, halved
+from planning.simulation.scenario import (
+    HALVES,
+    STEP,
+    Scenario,
+    as_the_workload_says,
+    cell,
+    halved,
+    may_be_halved,
+)
 from planning.workload import Workload
 
 RUNGS = (500_000, 5_000_000, 50_000_000, 500_000_000, 1_000_000_000)
@@ -100,9 +108,9 @@ def step(workload: Workload, provision: Provision, seed: int, scenario: Scenario
 
 def halves(found: Rung, seed: int) -> Iterator[tuple[str, float, Outcome]]:
     """Each provisioned number halved, one at a time: its name, the half, and what becomes of the peak."""
-    for field, title in HALVES.items():
+    for field in may_be_halved(found.provision):
         provision = halved(found.provision, field)
-        yield title, getattr(provision, field), step(found.workload, provision, seed)
+        yield HALVES[field], getattr(provision, field), step(found.workload, provision, seed)
 
 
 def fingerprint() -> str:

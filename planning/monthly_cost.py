@@ -9,7 +9,7 @@ from planning import prices
 from planning.provision import Provision
 from planning.sizing_api import answer_seconds
 from planning.sizing_endpoint import reaction_seconds
-from planning.sizing_stream import CLAIM_CHECK_KB, batch_seconds
+from planning.sizing_stream import CLAIM_CHECK_KB, image_seconds
 from planning.workload import Workload
 
 DAYS, HOURS = 30, 730
@@ -22,7 +22,7 @@ _PIXELS_KB = 147
 _TRACED = 0.05
 _METRICS, _ALARMS, _DASHBOARDS = 60, 40, 2
 # Interface endpoints of the network (vision_platform.network), and the rules of the web ACL.
-INTERFACES = 4
+INTERFACES = 6
 _WEB_RULES = 4
 # How long what accepts a submission works, with the adapter's memory.
 _SUBMIT_SECONDS = 0.1
@@ -37,7 +37,7 @@ class Surroundings:
     web_acl: bool = True
     zones: int = 2
     prediction_days: int = 90
-    upload_days: int = 30
+    upload_days: int = 7
     vpc: bool = True
 
 
@@ -162,8 +162,8 @@ def _burst_path(
 ) -> tuple[Item, ...]:
     millions = burst / 1e6
     stored = burst / DAYS * around.upload_days * workload.image_kb / _GB
-    batch = batch_seconds(workload, provision.batch_size, provision.consume_memory_mb)
-    seconds = burst / provision.batch_size * batch * provision.consume_memory_mb / 1024
+    image = image_seconds(workload, provision.micro_batch, provision.consume_memory_mb)
+    seconds = burst * image * provision.consume_memory_mb / 1024
     submits = burst * _SUBMIT_SECONDS * provision.predict_memory_mb / 1024
     # Firehose counts each record as 5 KB at least.
     delivered, converted = burst * 5 / _GB, burst * _RESULT_KB / _GB
@@ -177,16 +177,16 @@ def _burst_path(
         ),
         Item(
             component="stream (Kinesis)",
-            usd=prices.SHARD_HOURS.of(provision.shards * HOURS)
-            + prices.STREAM_PUTS.of(puts)
-            + prices.EVENTS.of(millions),
-            counted=f"{provision.shards} shards, {puts:,.1f} million claim checks and events of uploads",
+            usd=_stream(provision, burst, puts) + prices.EVENTS.of(millions),
+            counted=("on demand" if provision.on_demand else f"{provision.shards} shards")
+            + f", {puts:,.1f} million claim checks and events of uploads",
         ),
         Item(
             component="consumer (Lambda)",
             usd=prices.LAMBDA_REQUESTS.of((burst / provision.batch_size + burst) / 1e6)
             + prices.LAMBDA_GB_SECONDS.of(seconds + submits),
-            counted=f"batches of {provision.batch_size} in {batch:.1f} s; and what accepts submissions",
+            counted=f"{image * 1000:.0f} ms for an image with {provision.consume_memory_mb} MB; and what "
+            "accepts submissions",
         ),
         Item(
             component="results (DynamoDB, Firehose)",
@@ -198,6 +198,15 @@ def _burst_path(
             f"{delivered:,.0f} GB to Parquet",
         ),
     )
+
+
+def _stream(provision: Provision, burst: float, puts: float) -> float:
+    if not provision.on_demand:
+        return prices.SHARD_HOURS.of(provision.shards * HOURS) + prices.STREAM_PUTS.of(puts)
+    # Records count as 1 KB at least.
+    gigabytes = burst / _GB
+    moved = prices.STREAM_GB.of(gigabytes) + prices.STREAM_READ_GB.of(gigabytes)
+    return prices.STREAM_HOURS.of(HOURS) + moved
 
 
 def _watching(images: float) -> Item:

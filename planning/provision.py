@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What a stream begins with in on-demand mode (planning/sizing_stream.py).
+_ON_DEMAND_SHARDS = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provision:
@@ -23,12 +26,19 @@ class Provision:
     # Batches of one shard that are worked on at once (the parallelisation factor).
     consumers_per_shard: int
     batch_size: int
+    micro_batch: int
+    reserved_consumers: int | None
     consume_memory_mb: int
 
     @property
     def consumers(self) -> int:
         """Batches that are worked on at once: the consumer's concurrency."""
         return self.shards * self.consumers_per_shard
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether the stream's shards are AWS's affair."""
+        return self.shards <= _ON_DEMAND_SHARDS
 
     @property
     def scales(self) -> bool:

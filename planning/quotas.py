@@ -232,7 +232,7 @@ def needs(workload: Workload, provision: Provision) -> tuple[Need, ...]:
     """What a workload on this capacity needs of every quota."""
     burst = workload.burst_peak_per_second
     adapter = provision.predict_concurrency
-    consumer = provision.consumers if workload.burst_share else 0
+    consumer = (provision.reserved_consumers or provision.consumers) if workload.burst_share else 0
     return (
         Need(API_RATE, provision.api_rate + burst, "the throttle's rate, and one question for each result"),
         Need(API_BURST, provision.api_burst, "the throttle's burst"),

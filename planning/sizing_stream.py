@@ -19,28 +19,38 @@ _LAMBDA = Source(
 )
 RECORDS_PER_SHARD = Input(name="records of a shard", value=1000, unit="records/s", source=_KINESIS)
 CONSUMERS_PER_SHARD = Input(name="batches of a shard at once", value=10, unit="", source=_LAMBDA)
-ON_DEMAND_SHARDS = 4  # a new stream in on-demand mode takes 4 MB/s
-# Waiting is what a stream is for: its consumers may be busier than an endpoint that callers wait for.
-UTILISATION = 0.8
+# What a new stream in on-demand mode takes at once, and what it can be worked through with.
+ON_DEMAND_SHARDS = 4
+# The rest is for what the time of an image leaves out: waiting at a busy endpoint, batches that end early.
+UTILISATION = 0.7
+# A batch in trouble must not hold up all others of its shard.
+_LEAST_PER_SHARD = 2
+# Costs nothing while nobody uses it, and lets people raise the factor in trouble.
+_LEAST_RESERVED = 20
+# The consumer reads ahead into a quarter of its memory (vision_runtime/read_ahead.py), and writes eight at
+# once (lambda_src/consume).
+READ_AHEAD_SHARE, WRITERS = 0.25, 8
 # A claim check in JSON, with bucket, key and times.
 CLAIM_CHECK_KB = 0.5
-# One invocation of the endpoint answers a batch; longer ones would hold up callers who wait.
-_BATCH_MS = 500
+# Records that one call of the consumer gets: few calls, and a batch that ends early repeats little.
+_BATCH = 100
+# One request to the endpoint keeps a vCPU so long; longer ones would hold up callers who wait.
+_REQUEST_MS = 700
 # 224 x 224 pixels in colour; InvokeEndpoint takes 6 MB.
-_BATCH_FITS = 6 * 1024 * 1024 // (224 * 224 * 3)
+_REQUEST_FITS = 6 * 1024 * 1024 // (224 * 224 * 3)
 # Provisioned capacity is this much cheaper than on-demand's, where it is used fully (planning/prices.py).
 _PROVISIONED_PAYS_BELOW = 2.4
 
 
-def batch_size(workload: Workload) -> Explained:
-    """Claim checks that the consumer gets at once, and images of one invocation of the endpoint."""
+def micro_batch(workload: Workload) -> Explained:
+    """Images of one request to the endpoint."""
     return Explained(
-        key="streaming.batch_size",
-        title="batch of the consumer",
-        value=max(1, min(_BATCH_FITS, math.floor(_BATCH_MS / workload.model_ms))),
-        unit="records",
-        formula=f"images that the model answers in {_BATCH_MS} ms, so that callers who wait are not held up; "
-        f"at most {_BATCH_FITS} of 224 x 224 pixels fit into one invocation",
+        key="streaming.micro_batch",
+        title="images of one request to the endpoint",
+        value=max(1, min(_REQUEST_FITS, math.floor(_REQUEST_MS / workload.model_ms))),
+        unit="images",
+        formula=f"images that the model answers in {_REQUEST_MS} ms, so that callers who wait are not held "
+        f"up; at most {_REQUEST_FITS} of 224 x 224 pixels fit into one request",
         inputs=(workload.given("model_ms", "ms of one vCPU"),),
         limits=(
             Input(
@@ -57,88 +67,127 @@ def batch_size(workload: Workload) -> Explained:
     )
 
 
-def batch_seconds(workload: Workload, batch: int, memory_mb: int) -> float:
-    """How long a consumer works on a batch of images when nothing waits."""
-    cpu = measured.IMAGE_CPU_MS.value + measured.ADAPTER_CPU_MS.value
-    each = cpu / lambda_vcpus(memory_mb) + 2 * measured.WRITE_MS.value + workload.model_ms
-    # Images are read ahead, side by side: only the first is waited for.
-    return (measured.S3_GET_MS.value + measured.INVOKE_MS.value + batch * each) / 1000
-
-
-def consumers(workload: Workload, batch: int, memory_mb: int) -> Explained:
-    """Batches that are worked on at once, in all shards together."""
-    seconds = batch_seconds(workload, batch, memory_mb)
+def batch_size(workload: Workload) -> Explained:
+    """Claim checks that one call of the consumer gets."""
     return Explained(
-        key="streaming.concurrency",
-        title="concurrency of the consumer",
-        value=max(1, math.ceil(round(workload.burst_peak_per_second * seconds / batch / UTILISATION, 9))),
-        unit="batches at once",
-        formula="peak of the burst path x time of a batch / its size / utilisation",
+        key="streaming.batch_size",
+        title="records of one call of the consumer",
+        value=_BATCH,
+        unit="records",
+        formula="a plain number: few calls, and a batch that ends early repeats little; it decides nothing "
+        "about throughput, because a batch is worked through image by image",
+        inputs=(workload.given("model_ms", "ms of one vCPU"),),
+    )
+
+
+def memory(workload: Workload) -> Explained:
+    """Memory of the consumer, which works all the time: a whole vCPU at least."""
+    held = measured.BASE_MB.value + measured.MB_PER_MEGAPIXEL.value * workload.largest_megapixels
+    return Explained(
+        key="streaming.memory_mb",
+        title="memory of the consumer",
+        value=round(max(measured.VCPU_MB.value, held / (1 - READ_AHEAD_SHARE))),
+        unit="MB",
+        formula="what comes with a whole vCPU, or what the largest image takes beside the quarter that "
+        "images wait in, if that is more",
         inputs=(
-            _burst_peak(workload),
-            Input(
-                name="time of a batch",
-                value=round(seconds, 2),
-                unit="s",
-                source="reading the first, then preparing, model and two writes of each; "
-                "planning/measured.py",
-            ),
-            Input(name="batch", value=batch, unit="records", source="streaming.batch_size"),
-            Input(name="utilisation", value=UTILISATION, unit="", source="planning/sizing_stream.py"),
+            workload.given("largest_megapixels", "MP"),
+            measured.VCPU_MB.as_input(),
+            measured.BASE_MB.as_input(),
+            measured.MB_PER_MEGAPIXEL.as_input(),
         ),
     )
 
 
-def shards(workload: Workload, wanted_consumers: int) -> Explained:
+def image_seconds(workload: Workload, per_request: int, memory_mb: int) -> float:
+    """How long a consumer works on an image of a long batch when nothing waits."""
+    cpu = measured.IMAGE_CPU_MS.value + measured.ADAPTER_CPU_MS.value
+    writing = 2 * measured.WRITE_MS.value / WRITERS
+    each = cpu / lambda_vcpus(memory_mb) + workload.model_ms + writing
+    return (each + measured.INVOKE_MS.value / per_request) / 1000
+
+
+def consumers(workload: Workload, per_request: int, memory_mb: int) -> int:
+    """Batches that must be worked on at once, in all shards together."""
+    busy = workload.burst_peak_per_second * image_seconds(workload, per_request, memory_mb)
+    return max(1, math.ceil(round(busy / UTILISATION, 9)))
+
+
+def shards(workload: Workload, per_request: int, memory_mb: int) -> Explained:
     """Shards of the stream."""
-    by_records = workload.burst_peak_per_second / (float(RECORDS_PER_SHARD.value) * UTILISATION)
-    by_consumers = wanted_consumers / float(CONSUMERS_PER_SHARD.value)
+    wanted = consumers(workload, per_request, memory_mb)
+    needed = _needed_shards(workload, wanted)
     return Explained(
         key="streaming.shards",
         title="shards of the stream",
-        value=max(1, math.ceil(round(max(by_records, by_consumers), 9))),
-        unit="shards",
+        value=max(needed, ON_DEMAND_SHARDS),
+        unit="shards, on demand" if needed <= ON_DEMAND_SHARDS else "shards, provisioned",
         formula="consumers / batches of a shard at once, or the peak's records / (records of a shard x "
-        "utilisation), if that is more",
+        "utilisation), if that is more; consumers = peak of the burst path x time of an image / utilisation. "
+        f"Up to {ON_DEMAND_SHARDS} the stream is on demand: it starts with as many, takes what is uploaded "
+        "at once, and costs some 18 dollars a month more than one shard",
         inputs=(
-            Input(name="consumers", value=wanted_consumers, unit="batches", source="streaming.concurrency"),
             _burst_peak(workload),
+            Input(
+                name="time of an image",
+                value=round(image_seconds(workload, per_request, memory_mb), 3),
+                unit="s",
+                source="preparing, model and writing, and its part of InvokeEndpoint; planning/measured.py",
+            ),
+            Input(name="utilisation", value=UTILISATION, unit="", source="planning/sizing_stream.py"),
+            Input(name="consumers", value=wanted, unit="batches at once", source="planning/sizing_stream.py"),
         ),
-        limits=(RECORDS_PER_SHARD, CONSUMERS_PER_SHARD),
+        limits=(
+            RECORDS_PER_SHARD,
+            CONSUMERS_PER_SHARD,
+            Input(name="on-demand's first capacity", value=ON_DEMAND_SHARDS, unit="MB/s", source=_KINESIS),
+        ),
     )
 
 
 def consumers_per_shard(wanted_consumers: int, shard_count: int) -> Explained:
     """The event source's parallelisation factor."""
+    wanted = math.ceil(wanted_consumers / shard_count)
     return Explained(
         key="streaming.parallelization_factor",
         title="batches of a shard at once",
-        value=min(int(CONSUMERS_PER_SHARD.value), max(1, math.ceil(wanted_consumers / shard_count))),
+        value=min(int(CONSUMERS_PER_SHARD.value), max(_LEAST_PER_SHARD, wanted)),
         unit="batches",
-        formula="consumers / shards, rounded up",
+        formula=f"consumers / shards, rounded up, at least {_LEAST_PER_SHARD}: a batch in trouble must not "
+        "hold up all others",
         inputs=(
-            Input(name="consumers", value=wanted_consumers, unit="batches", source="streaming.concurrency"),
+            Input(name="consumers", value=wanted_consumers, unit="batches", source="streaming.shards"),
             Input(name="shards", value=shard_count, unit="", source="streaming.shards"),
         ),
         limits=(CONSUMERS_PER_SHARD,),
     )
 
 
-def mode(shard_count: int) -> Explained:
-    """Whether the stream's shards are provisioned."""
+def reserved(shard_count: int, per_shard: int) -> Explained:
+    """Executions that are kept for the consumer."""
     return Explained(
-        key="streaming.mode",
-        title="mode of the stream",
-        value="provisioned" if shard_count > ON_DEMAND_SHARDS or shard_count == 1 else "on-demand",
-        unit="",
-        formula="provisioned where one shard is enough (a third of on-demand's price for a stream), and "
-        "where consumers need more shards than the traffic alone, by which on-demand mode sets them",
-        inputs=(Input(name="shards", value=shard_count, unit="", source="streaming.shards"),),
-        limits=(
-            Input(name="on-demand's first capacity", value=ON_DEMAND_SHARDS, unit="MB/s", source=_KINESIS),
-            RECORDS_PER_SHARD,
+        key="streaming.reserved_concurrency",
+        title="concurrency of the consumer",
+        value=max(_LEAST_RESERVED, shard_count * per_shard * 2),
+        unit="executions at once",
+        formula="shards x batches of a shard x 2: after a shard was split, old and new are worked off side "
+        f"by side; at least {_LEAST_RESERVED}",
+        inputs=(
+            Input(name="shards", value=shard_count, unit="", source="streaming.shards"),
+            Input(
+                name="batches of a shard",
+                value=per_shard,
+                unit="",
+                source="streaming.parallelization_factor",
+            ),
         ),
     )
+
+
+def _needed_shards(workload: Workload, wanted_consumers: int) -> int:
+    by_records = workload.burst_peak_per_second / (float(RECORDS_PER_SHARD.value) * UTILISATION)
+    by_consumers = wanted_consumers / float(CONSUMERS_PER_SHARD.value)
+    return max(1, math.ceil(round(max(by_records, by_consumers), 9)))
 
 
 def table_mode(workload: Workload) -> Explained:
@@ -159,13 +208,13 @@ def table_mode(workload: Workload) -> Explained:
 def firehose_buffer(workload: Workload) -> Explained:
     """How many seconds of results go into one Parquet file."""
     per_second = max(workload.images_per_day * workload.burst_share / SECONDS_A_DAY * CLAIM_CHECK_KB, 1e-9)
-    # Files below 64 MB make queries slow; Firehose waits 15 minutes at most.
+    # Files below 64 MB make queries slow; whoever looks at results does not wait for longer than 5 minutes.
     return Explained(
         key="streaming.buffer_seconds",
         title="buffer of Firehose",
-        value=max(60, min(900, round(64 * 1024 / per_second))),
+        value=max(60, min(300, round(64 * 1024 / per_second))),
         unit="s",
-        formula="until 64 MB have come at the mean of the burst path, from 60 to 900 s",
+        formula="until 64 MB have come at the mean of the burst path, from 60 to 300 s",
         inputs=(
             _share(workload),
             workload.given("images_per_day"),

@@ -47,7 +47,7 @@ class Workload:
     latency_p99_ms: float = 1000.0
     availability_percent: float = 99.9
     # How long an image may wait in the stream.
-    stream_delay_seconds: float = 60.0
+    stream_delay_seconds: float = 180.0
 
     def __post_init__(self) -> None:
         """Raises WorkloadError."""

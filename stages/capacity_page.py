@@ -16,10 +16,16 @@ from planning.simulation.scenario import cell
 from planning.workload import Workload
 from stages.settings_workload import WorkloadSettings
 
-WRITE = "python -m stages.capacity_page --write docs/capacity.md"
+WRITE = "python -m stages.capacity_page --write docs/capacity.md --readme README.md"
 # The simulation's figures stand between these; the mark tells a test whether they are still the code's.
 SIMULATED = ("<!-- simulated: {mark} -->", "<!-- end of simulated -->")
 _SEED = 1
+# Where the README shows the first rungs of the ladder.
+README_MARKS = (
+    "<!-- capacity: written by the command of docs/capacity.md -->",
+    "<!-- end of capacity -->",
+)
+_IN_README = 3
 _INTRO = f"""# Capacity and cost
 
 What is provisioned follows from the **workload** in the settings: `planning/` turns images a day, peak and
@@ -94,7 +100,8 @@ def simulation() -> str:
         ),
         "",
         f"500k with each provisioned number halved, at a peak that comes at once (seed {_SEED}); the first "
-        "row is the plan itself:",
+        "row is the plan itself. What a stream on demand has at least is more than 500k need; at 5M half of "
+        "its consumers fall behind (`tests/planning/test_simulation.py`).",
         "",
         *_table(["halved", "to", "p99", "not answered", "oldest record", "goals"], list(_halved(ladder[0]))),
         "",
@@ -185,7 +192,7 @@ def ladder_row(found: Rung) -> list[str]:
         f"{plan.api_rate:,.0f}/s, {plan.api_burst:,}",
         f"{plan.predict_concurrency or 0:,} at once",
         f"{fleet} {plan.instance_type}",
-        f"{plan.shards} x {plan.consumers_per_shard}",
+        f"{'on demand' if plan.on_demand else plan.shards} x {plan.consumers_per_shard}",
         ", ".join(f"{each.quota.key} {each.share:.1f}x" for each in found.exceeded) or "none",
         f"${found.bill.total:,.0f}",
         f"${found.bill.per_million:,.2f}",
@@ -248,15 +255,43 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(each.replace("|", "/") for each in row) + " |"
 
 
+def with_head(readme: str, text: str) -> str:
+    """README with the ladder's first rungs between its marks, from the page's text. Raises ValueError."""
+    head = [
+        "images a day",
+        "peak",
+        "endpoint",
+        "a month",
+        "per million",
+        "p99 (simulated)",
+        "beyond AWS's defaults",
+    ]
+    rows = list[list[str]]()
+    for found in rungs()[:_IN_README]:
+        images, peak, _, _, endpoint, _, beyond, month, million = ladder_row(found)
+        rows.append([images, peak, endpoint, month, million, _simulated_p99(text, images), beyond])
+    first, last = (readme.index(mark) for mark in README_MARKS)
+    return readme[:first] + "\n".join([README_MARKS[0], "", *_table(head, rows), "", readme[last:]])
+
+
+def _simulated_p99(text: str, images: str) -> str:
+    row = next(line for line in kept(text).splitlines() if line.startswith(f"| {images} |"))
+    return row.split(" | ")[4]
+
+
 def main() -> int:
-    """Write the page; `--keep` keeps the simulation's figures that it has."""
+    """Write the page, and the README's part of it; `--keep` keeps the simulation's figures that it has."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, required=True)
+    parser.add_argument("--readme", type=Path, help="the README, which shows the first rungs")
     parser.add_argument("--keep", action="store_true", help="keep the simulation's figures")
     arguments = parser.parse_args()
     target: Path = arguments.write
     simulated = kept(target.read_text()) if arguments.keep else simulation()
-    target.write_text(page(simulated))
+    text = page(simulated)
+    target.write_text(text)
+    if arguments.readme:
+        arguments.readme.write_text(with_head(arguments.readme.read_text(), text))
     print(f"{target}: written")
     return 0
 

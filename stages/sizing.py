@@ -19,6 +19,16 @@ SIZED: Mapping[str, tuple[str, ...]] = {
         "max_instance_count",
         "target_invocations_per_instance",
     ),
+    "streaming": (
+        "shards",
+        "parallelization_factor",
+        "reserved_concurrency",
+        "batch_size",
+        "micro_batch",
+        "memory_mb",
+        "buffer_seconds",
+        "iterator_age_seconds",
+    ),
     "monitoring": ("api_p99_latency_ms", "api_5xx_percent"),
 }
 
@@ -48,7 +58,13 @@ def derived(workload: WorkloadSettings, groups: Mapping[str, Group]) -> dict[str
         for field in fields
         if f"{name}.{field}" not in set_by_hand
     }
+    if getattr(groups["hosting"], "mode", None) == "serverless":
+        # It has no instances; what the settings' own rules say of them stands.
+        found = {key: value for key, value in found.items() if not key.startswith("hosting.")}
     _agree_on_scaling(found, set_by_hand)
+    # Without a number the stream is on demand.
+    if capacity.provision.on_demand and "streaming.shards" in found:
+        found["streaming.shards"] = None
     return found
 
 

@@ -13,6 +13,7 @@ from planning.simulation.outcome import Outcome, Seen, outcome
 from planning.simulation.parts import Fleet, Function, Process, Throttle, Times, arrivals, dice, scaling
 from planning.simulation.scenario import TOGETHER_EVERY_SECONDS, Scenario
 from planning.sizing_api import answer_seconds
+from planning.sizing_stream import READ_AHEAD_SHARE, WRITERS
 from planning.workload import Workload
 
 # One image of so many is as large as the rules allow; real ones are rarer.
@@ -175,29 +176,40 @@ class World:
     def _batch(self, size: int) -> Process:
         """One batch; its value is how many of its records have their results."""
         env, times, function = self.env, self.times, self.consumer
-        before = times.network(measured.S3_GET_MS) + times.network(measured.INVOKE_MS)
-        for _ in range(size):
-            before += times.cpu(_CPU_MS, function.memory_mb)
-            if self._luck.random() * LARGEST_OF < 1:
-                before += self._largest(function)
-                if not function.holds(self.workload.largest_megapixels):
-                    # It dies with the whole batch; the record is bisected out, which costs as much again.
-                    self.seen.lose(env.now)
-                    before *= 2
-        starts = function.enter()
-        if starts:
+        started = times.network(measured.S3_GET_MS)
+        if function.enter():
             self.seen.cold_starts += 1
-            before += times.network(measured.SANDBOX_MS)
-            before += times.cpu(measured.START_CPU_MS.value, function.memory_mb)
-        yield env.timeout(before)
-        answered = yield from self.fleet.ask(times.model(size))
-        if answered:
-            yield env.timeout(sum(times.network(measured.WRITE_MS) for _ in range(2 * size)))
+            started += times.network(measured.SANDBOX_MS)
+            started += times.cpu(measured.START_CPU_MS.value, function.memory_mb)
+        yield env.timeout(started)
+        done = 0
+        while done < size:
+            together = min(self.provision.micro_batch, size - done)
+            yield env.timeout(self._prepared(together) + times.network(measured.INVOKE_MS))
+            answered = yield from self.fleet.ask(times.model(together))
+            if not answered:
+                break
+            done += together
+        # Results are written side by side.
+        yield env.timeout(times.network(measured.WRITE_MS) * 2 * max(1, done / WRITERS))
         function.leave()
-        if not answered:
-            return 0
-        failed = self._luck.random() * _FAILED_BATCH_OF < 1
-        return self._luck.randrange(size) if failed else size
+        if done == size and self._luck.random() * _FAILED_BATCH_OF < 1:
+            return self._luck.randrange(size)
+        return done
+
+    def _prepared(self, images: int) -> float:
+        """Seconds until so many images are ready for the model."""
+        function = self.consumer
+        spent = 0.0
+        for _ in range(images):
+            spent += self.times.cpu(_CPU_MS, function.memory_mb)
+            if self._luck.random() * LARGEST_OF < 1:
+                spent += self._largest(function)
+                if not function.holds(self.workload.largest_megapixels, beside=READ_AHEAD_SHARE):
+                    # It dies, and the record is tried and bisected out before it is given up.
+                    self.seen.lose(self.env.now)
+                    spent += self._largest(function)
+        return spent
 
 
 def simulate(workload: Workload, provision: Provision, scenario: Scenario, seed: int) -> Outcome:

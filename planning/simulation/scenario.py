@@ -134,9 +134,18 @@ HALVES: Mapping[str, str] = {
     "predict_memory_mb": "memory of the adapter",
     "predict_concurrency": "concurrency of the adapter",
     "instances": "instances of the endpoint",
-    "consumers_per_shard": "concurrency of the consumer",
+    "consumers_per_shard": "batches of a shard at once",
     "consume_memory_mb": "memory of the consumer",
 }
+
+
+# Numbers that are kept for another reason than load, up to this: half of them may well carry it.
+KEPT_ANYWAY: Mapping[str, int] = {"consumers_per_shard": 2}
+
+
+def may_be_halved(provision: Provision) -> tuple[str, ...]:
+    """Fields whose number is there for the load alone."""
+    return tuple(each for each in HALVES if getattr(provision, each) > KEPT_ANYWAY.get(each, 1))
 
 
 def halved(provision: Provision, field: str) -> Provision:

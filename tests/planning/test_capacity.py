@@ -77,7 +77,8 @@ def test_the_usual_workload_comes_to_what_one_would_expect() -> None:
     assert (found.instances, found.most_instances, found.instance_type) == (2, 2, "ml.c7i.large")
     assert found.api_rate == 75
     assert (found.predict_concurrency, found.api_burst) == (50, 50)
-    assert (found.shards, found.consumers) == (1, 2)
+    assert found.on_demand
+    assert (found.consumers_per_shard, found.micro_batch, found.consume_memory_mb) == (2, 16, 1769)
     assert found.predict_memory_mb == 1024
 
 
@@ -121,7 +122,7 @@ def test_a_plan_fits_together(workload: Workload) -> None:
     busy = workload.peak_per_second * workload.model_ms / 1000
     assert busy <= 0.7001 * found.most_instances * vcpus(found.instance_type)
     assert found.consumers_per_shard <= 10
-    assert 1 <= found.batch_size <= 41
+    assert 1 <= found.micro_batch <= 41
     assert 256 <= found.predict_memory_mb <= 10_240
 
 

@@ -11,12 +11,13 @@ from planning.ladder import SEEDS, rung, step
 from planning.simulation.outcome import Outcome, quantile
 from planning.simulation.parts import Throttle, Times, dice
 from planning.simulation.run import simulate
-from planning.simulation.scenario import HALVES, Scenario, as_the_workload_says, cell, halved
+from planning.simulation.scenario import HALVES, Scenario, as_the_workload_says, cell, halved, may_be_halved
 from planning.workload import Workload
 
 USUAL = Workload()
 PROVISION = plan(USUAL).provision
 SHORT = Scenario(quiet=20, rise=0, peak=60)
+SHORTER = Scenario(quiet=10, rise=0, peak=420)
 # The same with other seeds; one is enough to notice that a number has changed.
 LATER = pytest.mark.slow
 # What may be halved, and what it breaks.
@@ -26,7 +27,6 @@ BREAKS = {
     "predict_memory_mb": "out of memory",
     "predict_concurrency": "no execution free",
     "instances": "p99",
-    "consumers_per_shard": "records waited",
     "consume_memory_mb": "failed for good",
 }
 
@@ -63,10 +63,24 @@ def test_half_of_any_number_on_the_way_breaks_a_goal(field: str, why: str, seed:
     assert why in " ".join(broken)
 
 
+def test_half_of_the_consumers_falls_behind_where_the_load_decides_their_number() -> None:
+    busy = Workload(images_per_day=5_000_000)
+    provision = plan(busy).provision
+    assert "consumers_per_shard" in may_be_halved(provision)
+    # The whole fleet is there already: this is about the stream.
+    ready = replace(provision, instances=provision.most_instances)
+
+    assert step(busy, ready, 1, SHORTER).broken(busy) == ()
+    assert "records waited" in " ".join(
+        step(busy, halved(ready, "consumers_per_shard"), 1, SHORTER).broken(busy)
+    )
+
+
 def test_halving_knows_its_fields_and_stops_at_one() -> None:
     assert halved(PROVISION, "instances").instances == 1
     assert halved(halved(PROVISION, "instances"), "instances").most_instances == 1
-    assert set(HALVES) == set(BREAKS) <= set(vars(PROVISION))
+    assert set(HALVES) <= set(vars(PROVISION))
+    assert set(may_be_halved(PROVISION)) == set(BREAKS)
     with pytest.raises(KeyError):
         halved(PROVISION, "instance_type")
 

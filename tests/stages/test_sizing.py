@@ -13,7 +13,7 @@ from planning.monthly_cost import INTERFACES
 from planning.prices import hourly_usd, request_usd
 from stages.capacity_checks import applied, capacity, check_capacity
 from stages.settings import ApiSettings, EnvironmentSettings, MonitoringSettings, SettingsError
-from stages.settings_models import HostingSettings
+from stages.settings_hosting import HostingSettings
 from stages.settings_reader import parse_settings
 from stages.sizing import SIZED
 from stages.smoke_prices import smoke_prices
@@ -92,6 +92,21 @@ def test_an_environment_may_have_less_work_than_the_platform() -> None:
     assert dev.api.rate_per_second < prod.api.rate_per_second
 
 
+def test_a_stream_is_on_demand_until_its_consumers_need_more_shards() -> None:
+    usual, huge = environment(), environment(workload=HUGE)
+
+    assert usual.streaming.shards is None
+    assert (huge.streaming.shards or 0) > 4
+    assert huge.streaming.reserved_concurrency > usual.streaming.reserved_concurrency
+
+
+def test_what_has_no_instances_gets_no_numbers_of_them() -> None:
+    found = environment(workload=LARGE, hosting={"mode": "serverless", "strategy": "all_at_once"})
+
+    assert found.hosting.max_instance_count is None
+    assert not any(each.startswith("hosting.") for each in found.derived)
+
+
 def test_a_region_of_an_environment_keeps_what_was_derived() -> None:
     found = environment(workload=LARGE)
 
@@ -148,7 +163,7 @@ def test_a_quota_that_has_been_raised_is_no_obstacle_and_one_raised_too_little_i
 
 
 def test_settings_by_hand_count_against_quotas_too() -> None:
-    with pytest.raises(SettingsError, match="Lambda, executions at once: 5,162"):
+    with pytest.raises(SettingsError, match="Lambda, executions at once: 5,180"):
         check_capacity(environment(api={"reserved_concurrency": 5000}))
 
 
@@ -169,7 +184,7 @@ def test_what_applies_is_the_settings_and_the_plan_where_there_is_none() -> None
     found = applied(environment(workload=LARGE, api={"burst": 77}))
 
     assert found["api.burst"] == 77
-    assert int(str(found["streaming.shards"])) >= 1
+    assert found["tables.mode"] == "on-demand"
     assert provision(found).api_burst == 77
     assert capacity(environment(workload=LARGE, api={"burst": 77}))["api.burst"].value != 77
 
