@@ -99,7 +99,7 @@ def start_twin(home: Path, port: int | None = None, project: Path = ROOT) -> Twi
             stderr=subprocess.STDOUT,
         )
     twin = Twin(port, home, process)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             twin.get("health")
