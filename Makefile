@@ -48,7 +48,7 @@ demo: setup
 
 test: setup
 	@$(RUN) $(MAKE) --no-print-directory lint-only model-only
-	@$(RUN) $(PYTEST) -n 2 --dist loadfile -m "not delivery and not faults and not api" --ignore=tests/model
+	@$(RUN) $(PYTEST) -n 3 --dist loadfile -m "not delivery and not faults and not api" --ignore=tests/model
 
 test-delivery: setup
 	@$(RUN) $(PYTEST) -n 2 --dist loadgroup -m delivery tests/journeys tests/ops tests/twin

@@ -99,7 +99,7 @@ def test_two_regions_are_deployed_side_by_side_each_with_its_smoke_test(larger: 
     }
     home, abroad = by_region.values()
     assert len(home) + len(abroad) == len(prod)
-    assert [order for order, _ in home] == [order for order, _ in abroad] == list(range(1, 14))
+    assert [order for order, _ in home] == [order for order, _ in abroad] == list(range(1, 16))
     for region, actions in by_region.items():
         assert actions[-1][1] == f"{stage_of[region]}.Smoke"
         deploying = [each for each in prod if (each["RunOrder"], each["Name"]) in actions[:-1]]
@@ -113,7 +113,7 @@ def test_the_second_region_stands_on_its_own(larger: Assembly) -> None:
         for artifact in stacks(larger)
         if artifact["properties"]["stackName"].startswith("vision-prod")
     )
-    assert places == {f"aws://444444444444/{HOME}": 6, f"aws://444444444444/{ABROAD}": 6}
+    assert places == {f"aws://444444444444/{HOME}": 7, f"aws://444444444444/{ABROAD}": 7}
     home, abroad = variables(larger, "ProdProdSmoke"), variables(larger, "Prodeuwest1Smoke")
     assert (home["ENVIRONMENT"], abroad["ENVIRONMENT"]) == ("prod", f"prod-{ABROAD}")
     assert home["SMOKE_ROLE_ARN"] == "arn:aws:iam::444444444444:role/vision-prod-smoke"
@@ -202,6 +202,8 @@ REFERRING = {
     "AWS::ApiGateway::Stage": ("StageName",),
     "AWS::CloudWatch::Alarm": ("MetricName",),
     "AWS::EC2::VPCEndpoint": ("ServiceName",),
+    # Of a group's own streams.
+    "AWS::Logs::LogStream": ("LogStreamName",),
 }
 
 
@@ -250,7 +252,7 @@ def test_commits_can_come_as_a_zip_in_s3(tmp_path: Path) -> None:
 def test_a_sandbox_is_one_environment_without_a_pipeline(tmp_path: Path) -> None:
     assembly = synthesize(tmp_path, context={"sandbox": "dev"})
     assert not assembly.resources("AWS::CodePipeline::Pipeline")
-    assert len(assembly.templates) == 6
+    assert len(assembly.templates) == 7
     assert "vision-dev-inference" in json.dumps(list(assembly.templates))
 
 

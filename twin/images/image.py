@@ -99,7 +99,10 @@ def _pull(uri: str, place: re.Match[str], credentials: Mapping[str, str]) -> Ima
         files = _unpacked(ecr, repository, found["imageId"]["imageDigest"], manifest)
     except ClientError as fault:
         error = fault.response["Error"]
-        raise ImageError(f"Cannot pull image {uri}: {error['Code']}: {error['Message']}") from fault
+        raise ImageError(
+            f"Cannot pull image {uri}: {error['Code']}: {error['Message']} (and no [[images]] pattern in "
+            f"{config.PROJECT_FILE} maps it to a local environment)"
+        ) from fault
     except (BotoCoreError, OSError, ValueError, KeyError) as fault:
         raise ImageError(f"Cannot pull image {uri}: {fault}") from fault
     return _image(uri, found["imageId"]["imageDigest"], described, files)

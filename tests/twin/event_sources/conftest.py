@@ -21,7 +21,7 @@ def handler(event, context):
                 json.loads(base64.b64decode(r["kinesis"]["data"]))) for r in event["Records"]]
     key = f"{time.time_ns():020d}-{uuid.uuid4().hex[:6]}"
     s3.put_object(Bucket=os.environ["BUCKET"], Key=key, Body=json.dumps(
-        {"shard": event["Records"][0]["eventID"].split(":")[0], "records": records}))
+        {"shard": event["Records"][0]["eventID"].split(":")[0], "records": records, "at": time.time()}))
     if any(data.get("do") == "crash" for _, _, data in records):
         raise RuntimeError("crash")
     if os.environ.get("SLOW"):
