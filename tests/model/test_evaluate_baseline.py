@@ -5,9 +5,9 @@ from typing import Any
 
 import baseline
 import baseline_statistics
+import http_serving
 import numpy as np
 import pytest
-import serve
 from baseline import BINS, BaselineRecorder, histogram
 from baseline_statistics import image_statistics
 from PIL import Image, ImageChops, ImageStat
@@ -95,7 +95,7 @@ class TestDocument:
         """What a watcher gets is rounded; unrounded baselines would make small probabilities look shifted."""
         recorder, probabilities = recorded(BIRDS)
         model = type("Model", (), {"spec": BIRDS, "probabilities": lambda _, images: images})()
-        answered = serve.answer(model, probabilities, {})["predictions"]
+        answered = http_serving.predictions(model, probabilities, {})["predictions"]
         served = np.array([each["probabilities"]["wren"] for each in answered])
         found = recorder.document(None)["features"]["probability/wren"]
         assert set(found["edges"]) <= set(served.tolist())
