@@ -3,6 +3,7 @@
 #   make test               linters, types, unit tests and the twin's own tests
 #   make test-delivery      pushes with faults through the whole pipeline in the twin; a first deployment, a removal
 #   make test-faults        a fault at every state of every workflow in the twin, and the table of what came of it
+#   make test-long          each hosting mode deployed, with a drill; the whole ladder of capacity simulated again
 #   make test-api           the API of a deployed environment in the twin: every operation, and bad input
 #   make bench-api          the same with 5,000 requests drawn from the API's document; the adapter's start and size
 #   make fuzz               200,000 damaged images, and the odd and hostile ones, through the image rules (INPUTS=, SEED=)
@@ -32,7 +33,7 @@ CDK_OUT ?= cdk.out
 BUILD_TOGETHER = -j$(shell nproc 2>/dev/null || echo 2) $(if $(filter output-sync,$(.FEATURES)),-Otarget)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build demo test test-delivery test-faults test-api bench-api fuzz verify compliance lint format synth bench bench-load bench-capacity clean
+.PHONY: help setup setup-build demo test test-delivery test-faults test-long test-api bench-api fuzz verify compliance lint format synth bench bench-load bench-capacity clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -48,10 +49,13 @@ demo: setup
 
 test: setup
 	@$(RUN) $(MAKE) --no-print-directory lint-only model-only
-	@$(RUN) $(PYTEST) -n 3 --dist loadfile -m "not delivery and not faults and not api" --ignore=tests/model
+	@$(RUN) $(PYTEST) -n 3 --dist loadfile -m "not delivery and not faults and not api and not long" --ignore=tests/model
 
 test-delivery: setup
-	@$(RUN) $(PYTEST) -n 2 --dist loadgroup -m delivery tests/journeys tests/ops tests/twin
+	@$(RUN) $(PYTEST) -n 2 --dist loadgroup -m delivery tests/journeys tests/hosting tests/ops tests/twin
+
+test-long: setup
+	@$(RUN) $(PYTEST) -m long tests/journeys tests/stages
 
 test-api: setup
 	@$(RUN) $(PYTEST) -m api tests/api
@@ -114,7 +118,7 @@ lint-product: lint-style
 	@$(RUN) $(PY) ops/passed_before.py types $(PRODUCT) -- node_modules/.bin/pyright --warnings $(PRODUCT)
 	@echo "lint: passed"
 
-QUICK = -m "not twin and not delivery and not slow and not faults and not api"
+QUICK = -m "not twin and not delivery and not slow and not faults and not api and not long"
 # Parts that import nothing of the app: where they did not change, their tests need not run again.
 PARTS_TESTS = tests/lambda_src tests/smoke_tests
 PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py tests/fuzz $(PARTS_TESTS)
@@ -125,12 +129,14 @@ unit-only:
 parts-only:
 	@$(PY) ops/passed_before.py parts --apart $(PARTS) -- $(PYTEST) $(QUICK) $(PARTS_TESTS)
 
+MODEL_TESTS = --apart model lambda_src tests/__init__.py tests/conftest.py tests/lambda_src tests/model \
+	-- build/envs/model/bin/python -m pytest tests/model
+
 model-quick:
-	@$(PY) ops/passed_before.py model --apart model lambda_src tests/__init__.py tests/conftest.py tests/lambda_src tests/model \
-		-- build/envs/model/bin/python -m pytest -m "not slow" tests/model
+	@$(PY) ops/passed_before.py model $(MODEL_TESTS) -m "not slow"
 
 model-only:
-	@build/envs/model/bin/python -m pytest tests/model
+	@$(PY) ops/passed_before.py all-model $(MODEL_TESTS)
 
 synth-only:
 	@$(RUN) node_modules/.bin/cdk synth --quiet --output $(CDK_OUT)

@@ -16,7 +16,7 @@ from tests.hosting.plans import ASYNCHRONOUS_FOLDER, SETTINGS, of_mode
 from tests.twin.sagemaker.conftest import Place
 from tests.twin.stepfunctions.conftest import Machines
 
-pytestmark = pytest.mark.twin
+pytestmark = [pytest.mark.twin, pytest.mark.delivery]
 Register = Callable[[str, str], str]
 
 

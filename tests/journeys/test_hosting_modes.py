@@ -18,7 +18,7 @@ from tests.faults import platform as platforms
 from tests.faults.world import sample_data
 from tests.journeys.test_models import IMAGES, SETTINGS
 
-pytestmark = pytest.mark.delivery
+pytestmark = pytest.mark.long
 # The waits are as short as the quality alarm allows.
 MODES: dict[str, dict[str, Any]] = {
     "serverless": {"strategy": "all_at_once", "bake_seconds": 60},

@@ -32,7 +32,7 @@ def test_the_readme_shows_the_first_rungs() -> None:
     assert with_head(readme, PAGE.read_text()) == readme, f"write it anew: {WRITE} --keep"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_simulating_again_gives_the_same_figures() -> None:
     assert simulation() == kept(PAGE.read_text())
 
