@@ -13,11 +13,10 @@ from vision_platform.backups import TableBackups
 from vision_platform.data_lake import DataLake, LakeRetention
 from vision_platform.encryption import PlatformKey
 from vision_platform.feedback_table import FeedbackTable
-from vision_platform.idempotency import IdempotencyTable
 from vision_platform.lineage import LineageTable
 from vision_platform.model_lines import ModelLines
 from vision_platform.resources import KEEP
-from vision_platform.results_table import ResultsTable
+from vision_platform.tables import PlatformTable
 
 
 class DataStack(Stack):
@@ -50,22 +49,23 @@ class DataStack(Stack):
             ),
         )
         self.lineage = LineageTable(self, "Lineage", key=key.key, protected=environment.protected)
-        self.idempotency = IdempotencyTable(self, "Idempotency", key=key.key, protected=environment.protected)
-        self.results = ResultsTable(self, "Results", key=key.key, protected=environment.protected)
+        # The answers to requests with an Idempotency-Key, and the predictions that are answered later.
+        self.idempotency = PlatformTable(self, "Idempotency", key=key.key, protected=environment.protected)
+        self.results = PlatformTable(self, "Results", key=key.key, protected=environment.protected)
         self.feedback = FeedbackTable(self, "Feedback", key=key.key, protected=environment.protected)
+        tables = (self.lineage, self.idempotency, self.results, self.feedback)
         if environment.safeguards.backups:
             TableBackups(
                 self,
                 "Backups",
                 name=f"{lines.prefix}-lineage",
-                tables=[self.lineage.table, self.results.table, self.feedback.table],
+                tables=[each.table for each in tables],
                 key=key,
                 days=retention.backup_days,
             )
         else:
-            self.lineage.acknowledge_no_backups()
-            self.results.acknowledge_no_backups()
-            self.feedback.acknowledge_no_backups()
+            for each in tables:
+                each.acknowledge_no_backups()
         self.model_groups: dict[str, sagemaker.CfnModelPackageGroup] = {}
         for line in lines.names:
             group = sagemaker.CfnModelPackageGroup(

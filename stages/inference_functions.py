@@ -75,7 +75,10 @@ class InferenceFunctions:
             wait_seconds=max(1, environment.api.timeout_seconds - _RESERVE_SECONDS),
         )
         self.data.lineage.allow_actions(made.role, ["dynamodb:PutItem"])
-        self.data.idempotency.allow_use(made.role)
+        self.data.idempotency.allow_actions(
+            made.role,
+            [f"dynamodb:{each}" for each in ("GetItem", "PutItem", "UpdateItem", "DeleteItem")],
+        )
         return made
 
     def requests(self, role: PlatformRole, streaming: StreamingStack) -> PlatformFunction:

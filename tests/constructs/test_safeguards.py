@@ -60,9 +60,7 @@ def test_tables_are_copied_daily_by_a_role_that_reaches_them_alone(assembly: Ass
     selection = assembly.only("AWS::Backup::BackupSelection", stack=DEV).properties["BackupSelection"]
     tables = {each.logical_id for each in assembly.resources("AWS::DynamoDB::Table", stack=DEV)}
     copied = {each["Fn::GetAtt"][0] for each in selection["Resources"]}
-    # Keys of requests are worthless within hours.
-    assert [each for each in tables - copied if not each.startswith("Idempotency")] == []
-    assert copied < tables
+    assert copied == tables
     for statement in assembly.statements(role="BackupsRole", stack=DEV):
         assert not [each for each in statement.resources if "*" in each]
 
@@ -122,8 +120,7 @@ def test_none_of_these_is_acknowledged_where_the_safeguards_are(assembly: Assemb
     }
     found = {(at, rule) for at, rule in silenced(assembly) if at.startswith("Delivery/Dev/")}
     assert found
-    worthless_soon = ("Delivery/Dev/Data/Idempotency/Table", "DynamoDBInBackupPlan")
-    assert [each for each in found if each[1] in switched_off] == [worthless_soon]
+    assert [each for each in found if each[1] in switched_off] == []
 
 
 def test_a_second_environment_in_an_account_leaves_the_jobs_log_groups_to_the_first(tmp_path: Path) -> None:

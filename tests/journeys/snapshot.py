@@ -26,6 +26,7 @@ _TESTS = (
     "__init__.py",
     "conftest.py",
     "assembly.py",
+    "fuzz",
     "lambda_src/conftest.py",
     "lambda_src/gate",
     "model/conftest.py",

@@ -1,4 +1,4 @@
-"""The results of predictions that are answered later: one item each, until their time is over."""
+"""A DynamoDB table as the platform keeps them: on demand, encrypted, recoverable, expiring item by item."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from vision_platform.permissions import PlatformRole, allow
 from vision_platform.resources import KEEP
 
 
-class ResultsTable(Construct):
-    """Items are keyed by prediction (`pk`); `expires_at` ends them."""
+class PlatformTable(Construct):
+    """Items are keyed by `pk`, and by `sk` where the table is `sorted_`; `expires_at` ends them.
 
-    def __init__(self, scope: Construct, id: str, *, key: kms.IKey, protected: bool) -> None:
+    A `protected` table refuses to be deleted.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, key: kms.IKey, protected: bool, sorted_: bool = False
+    ) -> None:
         super().__init__(scope, id)
         self.table = dynamodb.Table(
             self,
             "Table",
-            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            partition_key=text("pk"),
+            sort_key=text("sk") if sorted_ else None,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
             encryption_key=key,
@@ -44,9 +50,18 @@ class ResultsTable(Construct):
             self.table,
             "DynamoDBInBackupPlan",
             reason="The settings leave daily copies out (safeguards.backups is off); the table can still be "
-            "recovered to any second of the last 35 days, and results are kept for days anyway",
+            "recovered to any second of the last 35 days",
         )
 
     def allow_actions(self, role: PlatformRole, actions: Sequence[str]) -> None:
         """Let `role` do `actions` (full names) on the table's items."""
         allow(role, actions, [self.table.table_arn])
+
+    def index_arn(self, name: str) -> str:
+        """The ARN of one of the table's indexes."""
+        return f"{self.table.table_arn}/index/{name}"
+
+
+def text(name: str) -> dynamodb.Attribute:
+    """A key attribute that is text."""
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
