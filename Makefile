@@ -48,8 +48,7 @@ demo: setup
 	@$(RUN) $(PY) -m ops.demo $(if $(filter yes,$(APPROVE)),--approve) $(if $(PORT),--port $(PORT))
 
 test: setup
-	@$(RUN) $(MAKE) --no-print-directory lint-only model-only
-	@$(RUN) $(PYTEST) -n 3 --dist loadfile -m "not delivery and not faults and not api and not long" --ignore=tests/model
+	@$(RUN) $(MAKE) --no-print-directory lint-only model-only twin-only rest-only
 
 test-delivery: setup
 	@$(RUN) $(PYTEST) -n 2 --dist loadgroup -m delivery tests/journeys tests/hosting tests/ops tests/twin
@@ -101,7 +100,7 @@ clean:
 	@rm -rf build cdk.out .venv node_modules .pytest_cache .ruff_cache
 
 # ---- the parts, without set-up: called by the targets above, so that two can run at once
-.PHONY: lint-only lint-product lint-style unit-only parts-only model-only model-quick synth-only compliance-only
+.PHONY: lint-only lint-product lint-style unit-only parts-only model-only twin-only rest-only model-quick synth-only compliance-only
 
 PRODUCT = app.py delivery stages constructs planning lambda_src model smoke_tests
 
@@ -128,6 +127,17 @@ unit-only:
 
 parts-only:
 	@$(PY) ops/passed_before.py parts --apart $(PARTS) -- $(PYTEST) $(QUICK) $(PARTS_TESTS)
+
+# At once more than cores: many of these tests wait for processes of their own.
+NORMAL = -n 3 --dist loadfile -m "not delivery and not faults and not api and not long"
+
+# The twin knows nothing of the app: where it did not change, its tests need not run again.
+twin-only:
+	@$(RUN) $(PY) ops/passed_before.py twin twin tests/twin tests/__init__.py tests/conftest.py twin.toml ops/set_up.py \
+		-- $(PYTEST) $(NORMAL) tests/twin
+
+rest-only:
+	@$(RUN) $(PYTEST) $(NORMAL) --ignore=tests/model --ignore=tests/twin
 
 MODEL_TESTS = --apart model lambda_src tests/__init__.py tests/conftest.py tests/lambda_src tests/model \
 	-- build/envs/model/bin/python -m pytest tests/model

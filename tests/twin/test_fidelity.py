@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -58,17 +57,3 @@ def test_every_entry_that_is_not_executed_says_what_is_missing() -> None:
     for name, known in fidelity.load().types.items():
         for key, entry in known.properties.items():
             assert entry.kind == "executed" or entry.note, f"{name}.{key}"
-
-
-def test_everything_in_our_templates_is_classed(tmp_path: Path) -> None:
-    from tests.assembly import synthesize
-
-    def use_every_option(platform: dict[str, Any]) -> None:
-        platform["environments"][0] |= {
-            "network": {"vpc": True},
-            "monitoring": {"emails": ["someone@example.com"]},
-            "api": {"reserved_concurrency": 5},
-        }
-
-    folder = synthesize(tmp_path / "cdk.out", change=use_every_option).folder
-    assert [str(use) for use in fidelity.unclassed(folder)] == []
