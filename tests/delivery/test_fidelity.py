@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.assembly import synthesize
 from twin import fidelity
 
 
+@pytest.mark.slow
 def test_everything_in_our_templates_is_classed(tmp_path: Path) -> None:
     def use_every_option(platform: dict[str, Any]) -> None:
         platform["environments"][0] |= {
