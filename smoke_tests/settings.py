@@ -111,7 +111,7 @@ class Settings(BaseModel):
         "one that lasts too long is stopped",
     )
     images: Annotated[int, Field(ge=100, le=100_000)] = Field(
-        800, alias="SMOKE_IMAGES", description="how many sample images the training run gets"
+        1000, alias="SMOKE_IMAGES", description="how many sample images the training run gets"
     )
     take_over: bool | None = Field(
         None,

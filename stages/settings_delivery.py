@@ -94,4 +94,4 @@ class SmokeSettings(Group):
             le=100_000,
             description="How many sample images the training run gets; with few it fails the gate",
         ),
-    ] = 800
+    ] = 1000

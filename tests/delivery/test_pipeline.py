@@ -171,7 +171,7 @@ def test_a_smoke_step_knows_its_environment_and_reports(assembly: Assembly) -> N
     assert variables["SMOKE_ENDPOINT_NAME"] == variables["SMOKE_MODEL_PACKAGE_GROUP"] == "vision-prod-smoke"
     assert "REPORTS_BUCKET" in variables
     budget = {name: variables[f"SMOKE_{name}"] for name in ("TIMEOUT_SECONDS", "MAX_COST_USD", "IMAGES")}
-    assert budget == {"TIMEOUT_SECONDS": "3600", "MAX_COST_USD": "2", "IMAGES": "800"}
+    assert budget == {"TIMEOUT_SECONDS": "3600", "MAX_COST_USD": "2", "IMAGES": "1000"}
     specification = buildspec(assembly, "ProdSmoke")
     assert specification["reports"]["smoke-prod"]["files"] == ["build/smoke/junit.xml"]
     assert specification["phases"]["build"]["commands"][-1] == ".venv/bin/python -m smoke_tests"
