@@ -50,8 +50,9 @@ demo: setup
 test: setup
 	@$(RUN) $(MAKE) --no-print-directory lint-only model-only twin-only rest-only
 
+# Two lanes side by side: pushes keep the builds' tools busy, and much of the others' time is waiting.
 test-delivery: setup
-	@$(RUN) $(PYTEST) -n 2 --dist loadgroup -m delivery tests/journeys tests/hosting tests/ops tests/twin
+	@$(RUN) $(MAKE) --no-print-directory $(BUILD_TOGETHER) deliveries-only deployments-only
 
 test-long: setup
 	@$(RUN) $(PYTEST) -m long tests/journeys tests/stages
@@ -100,7 +101,7 @@ clean:
 	@rm -rf build cdk.out .venv node_modules .pytest_cache .ruff_cache
 
 # ---- the parts, without set-up: called by the targets above, so that two can run at once
-.PHONY: lint-only lint-product lint-style unit-only parts-only model-only twin-only rest-only model-quick synth-only compliance-only
+.PHONY: lint-only lint-product lint-style unit-only parts-only model-only twin-only rest-only deliveries-only deployments-only model-quick synth-only compliance-only
 
 PRODUCT = app.py delivery stages constructs planning lambda_src model smoke_tests
 
@@ -138,6 +139,16 @@ twin-only:
 
 rest-only:
 	@$(RUN) $(PYTEST) $(NORMAL) --ignore=tests/model --ignore=tests/twin
+
+# They start from one delivery, which the first of them makes.
+DELIVERIES = $(addprefix tests/journeys/test_,delivery.py faults_in_an_environment.py faults_in_the_build.py self_mutation.py)
+
+deliveries-only:
+	@$(PYTEST) -m delivery $(DELIVERIES) tests/journeys/test_drills.py
+
+deployments-only:
+	@$(PYTEST) -m delivery tests/journeys tests/hosting tests/ops tests/twin \
+		$(addprefix --ignore=,$(DELIVERIES) tests/journeys/test_drills.py)
 
 MODEL_TESTS = --apart model lambda_src tests/__init__.py tests/conftest.py tests/lambda_src tests/model \
 	-- build/envs/model/bin/python -m pytest tests/model

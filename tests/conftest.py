@@ -1,4 +1,4 @@
-"""What tests share: one synthesis of the app for the whole session; which tests need one worker together."""
+"""What tests share: one synthesis of the app for the whole session."""
 
 from __future__ import annotations
 
@@ -16,10 +16,3 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     from tests.assembly import synthesize
 
     return synthesize(tmp_path_factory.mktemp("cdk.out"))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file's tests in one worker, unless they have said which group is theirs."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -131,8 +131,8 @@ def _name_is_taken(stack: str, imported: str, line: str) -> Callable[[Path], Non
 
 OTHER_DESCRIPTION = edits(
     "A function's other description",
-    "stages/inference.py",
-    ('description="Answers an image with a prediction"', 'description="Answers with a prediction"'),
+    "stages/inference_functions.py",
+    ('"Answers images with predictions"', '"Answers with predictions"'),
 )
 
 

@@ -18,9 +18,7 @@ from tests.journeys.changes import FAILING_UNIT_TEST, Change
 from tests.journeys.pipeline import LONGEST_PUSH, Pipeline, Push
 from tests.journeys.snapshot import ENVIRONMENTS, ROOT
 
-# Lines for the table of pushes that wait for the next test to carry them: workers tell the terminal by tests.
 _TOLD = pytest.StashKey[list[str]]()
-_PUSH = "push"
 
 
 @dataclass(frozen=True)
@@ -96,25 +94,13 @@ def delivery(pipeline: Pipeline, stopped_demo: StoppedDemo, request: pytest.Fixt
 @pytest.fixture
 def push(delivery: Delivery, request: pytest.FixtureRequest) -> Callable[[Change], Push]:
     """Pushes a change and watches it to its end."""
-    lines = request.config.stash[_TOLD]
-    request.node.user_properties += [(_PUSH, line) for line in lines]
-    lines.clear()
 
     def send(change: Change) -> Push:
         pushed = delivery.pipeline.push(change)
-        line = _line(pushed.title, pushed.seconds, _outcome(pushed))
-        request.node.user_properties.append((_PUSH, line))
+        request.config.stash[_TOLD].append(_line(pushed.title, pushed.seconds, _outcome(pushed)))
         return pushed
 
     return send
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one worker what starts from the same delivery."""
-    for item in items:
-        if "pipeline" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("pushes"))
 
 
 def _search_path(root: Path) -> str:
@@ -138,16 +124,10 @@ def _outcome(push: Push) -> str:
     return f"{'stopped in' if last.failed else 'reached'} {last.stages[-1]}{restarted}"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Shows what each push did and how long it took."""
-    reports = [each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, [])]
-    told = [
-        (report.start, value)
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == _PUSH and report.when == "call"
-    ]
-    if told:
+    lines = config.stash.get(_TOLD, [])
+    if lines:
         terminalreporter.section("pushes")
-        for _, line in sorted(told, key=lambda each: each[0]):
+        for line in lines:
             terminalreporter.write_line(line)

@@ -35,7 +35,7 @@ _TRAINING = {
 }
 _AT_ONCE = {"instance_count": 1, "strategy": "all_at_once", "bake_seconds": 0}
 # Parts of the checkout that the operator's commands need; the settings are the test's own.
-_LINKED = (".venv", "stages", "package-lock.json")
+_LINKED = (".venv", "planning", "stages", "package-lock.json")
 _DEPLOY_SECONDS, _COMMAND_SECONDS = 600, 300
 
 Record = dict[str, Any]
