@@ -121,7 +121,7 @@ lint-product: lint-style
 QUICK = -m "not twin and not delivery and not slow and not faults and not api and not long"
 # Parts that import nothing of the app: where they did not change, their tests need not run again.
 PARTS_TESTS = tests/lambda_src tests/smoke_tests
-PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py tests/fuzz $(PARTS_TESTS)
+PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py tests/twin/conftest.py tests/fuzz $(PARTS_TESTS)
 
 unit-only:
 	@$(PYTEST) $(QUICK) --ignore=tests/model --ignore=tests/lambda_src --ignore=tests/smoke_tests

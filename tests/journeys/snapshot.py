@@ -33,6 +33,7 @@ _TESTS = (
     "model/made_up.py",
     "model/test_image.py",
     "stages/test_gate_settings.py",
+    "twin/conftest.py",
 )
 
 

@@ -12,7 +12,7 @@ from tests.twin.conftest import Twin
 from tests.twin.pipelines.builders import pipeline_template
 
 ENDED = ("Succeeded", "Failed", "Stopped", "Cancelled", "Superseded")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 @dataclass
