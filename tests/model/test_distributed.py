@@ -20,6 +20,9 @@ from tests.model import jobs
 from tests.model.second_model.pictures import write_pictures
 from tests.model.test_second_model import plug_in
 
+# Processes of their own, whose sockets need a short path: builds lie too deep for them.
+pytestmark = pytest.mark.slow
+
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
     return state_of(max(folder.glob("epoch-*.pt")).read_bytes())["model"]

@@ -7,6 +7,9 @@ import pytest
 
 from tests.model import jobs
 
+# Processes of their own, whose sockets need a short path: builds lie too deep for them.
+pytestmark = pytest.mark.slow
+
 STEPS_AN_EPOCH = 4  # 108 images, 32 a batch
 
 

@@ -24,6 +24,9 @@ from tests.model import jobs
 from tests.model.conftest import MODEL
 from tests.model.second_model.pictures import write_pictures
 
+# Processes of their own, whose sockets need a short path: builds lie too deep for them.
+pytestmark = pytest.mark.slow
+
 SECOND = Path(__file__).parent / "second_model"
 OF_THE_SAMPLE = ("contract.py", "spec.json", "network.py", "augment.py", "sample_data.py")
 
