@@ -157,3 +157,17 @@ def announce(parts: PromotionParts, kind: str, detail: Mapping[str, Any], *, fol
     return language.announce(
         parts, kind, {**common, **detail}, following=following, on_error=following, keep_error=False
     )
+
+
+def look_at_alarms(alarms: Sequence[str], **more: Any) -> dict[str, State]:
+    """From BeginWatch to AllQuiet; `$ringing` names the alarms that ring. `more` is for `task`."""
+    return {
+        "BeginWatch": {"Type": "Pass", "Assign": fresh_pauses(), "Next": "LookAtAlarms"},
+        "LookAtAlarms": task(
+            "aws-sdk:cloudwatch:describeAlarms",
+            {"AlarmNames": list(alarms), "StateValue": "ALARM"},
+            assign={"ringing": "{% $join([$states.result.MetricAlarms.AlarmName], ', ') %}"},
+            following="AllQuiet",
+            **more,
+        ),
+    }

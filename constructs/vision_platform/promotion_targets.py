@@ -15,6 +15,7 @@ from vision_platform.promotion_language import (
     failed,
     fresh_pauses,
     get_item,
+    look_at_alarms,
     put_item,
     task,
     update_deployment,
@@ -110,14 +111,7 @@ def _steps(parts: PromotionParts) -> dict[str, State]:
     following = 100 if rollout.strategy == "canary" else f"$min([100, $share + {rollout.step_percent}])"
     back: dict[str, Any] = {"on_error": "TurnBack"}
     return {
-        "BeginWatch": {"Type": "Pass", "Assign": fresh_pauses(), "Next": "LookAtAlarms"},
-        "LookAtAlarms": task(
-            "aws-sdk:cloudwatch:describeAlarms",
-            {"AlarmNames": list(rollout.alarms), "StateValue": "ALARM"},
-            assign={"ringing": "{% $join([$states.result.MetricAlarms.AlarmName], ', ') %}"},
-            following="AllQuiet",
-            **back,
-        ),
+        **look_at_alarms(rollout.alarms, **back),
         "AllQuiet": choose(
             ("$ringing != ''", "TurnBack"),
             (f"$share < 100 and $waited >= {rollout.step_wait_seconds}", "NextStep"),

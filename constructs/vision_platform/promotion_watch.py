@@ -9,10 +9,10 @@ from vision_platform.promotion_language import (
     PromotionParts,
     choose,
     fresh_pauses,
+    look_at_alarms,
     pause,
     refused,
     sagemaker,
-    task,
 )
 from vision_platform.states_language import State
 
@@ -29,13 +29,7 @@ def watch(parts: PromotionParts) -> dict[str, State]:
     rollout = parts.hosting.rollout
     return {
         "NewModelServes": choose((_UNWATCHED, "Serving"), default="BeginWatch"),
-        "BeginWatch": {"Type": "Pass", "Assign": fresh_pauses(), "Next": "LookAtAlarms"},
-        "LookAtAlarms": task(
-            "aws-sdk:cloudwatch:describeAlarms",
-            {"AlarmNames": list(rollout.alarms), "StateValue": "ALARM"},
-            assign={"ringing": "{% $join([$states.result.MetricAlarms.AlarmName], ', ') %}"},
-            following="AllQuiet",
-        ),
+        **look_at_alarms(rollout.alarms),
         "AllQuiet": choose(
             ("$ringing != ''", "BeginTakingBack"),
             (f"$waited >= {rollout.bake_seconds}", "Serving"),
