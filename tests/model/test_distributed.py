@@ -20,7 +20,7 @@ from tests.model import jobs
 from tests.model.second_model.pictures import write_pictures
 from tests.model.test_second_model import plug_in
 
-# Processes of their own, whose sockets need a short path: builds lie too deep for them.
+# Processes of their own, for seconds each.
 pytestmark = pytest.mark.slow
 
 

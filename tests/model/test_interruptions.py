@@ -7,7 +7,7 @@ import pytest
 
 from tests.model import jobs
 
-# Processes of their own, whose sockets need a short path: builds lie too deep for them.
+# Processes of their own, for seconds each.
 pytestmark = pytest.mark.slow
 
 STEPS_AN_EPOCH = 4  # 108 images, 32 a batch

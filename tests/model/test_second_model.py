@@ -24,7 +24,7 @@ from tests.model import jobs
 from tests.model.conftest import MODEL
 from tests.model.second_model.pictures import write_pictures
 
-# Processes of their own, whose sockets need a short path: builds lie too deep for them.
+# Processes of their own, for seconds each.
 pytestmark = pytest.mark.slow
 
 SECOND = Path(__file__).parent / "second_model"

@@ -1,6 +1,7 @@
 """Builds run through CodeBuild's API: phases, variables, reports, caches, stops, permissions."""
 
 import json
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -248,6 +249,28 @@ def test_stopped_build_leaves_no_process(builds: Builds) -> None:
         ["ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True
     )
     assert "sleep 98765" not in running.stdout.splitlines()
+
+
+def test_temporary_folder_takes_sockets_and_goes_with_the_build(builds: Builds) -> None:
+    listen = (
+        "import multiprocessing.connection as c, pathlib, tempfile\n"
+        "folder = pathlib.Path(tempfile.mkdtemp()) / ('x' * 40)\n"
+        "folder.mkdir()\n"
+        "c.Listener(str(folder / 'socket'))\n"
+    )
+    spec = {
+        "env": {"exported-variables": ["TMPDIR"]},
+        "phases": {"build": {"commands": ["export TMPDIR", f"python3 -c {shlex.quote(listen)}"]}},
+    }
+    builds.project("a-name-as-long-as-projects-of-pipelines-have", spec)
+    build = builds.run("a-name-as-long-as-projects-of-pipelines-have")
+    assert build["buildStatus"] == "SUCCEEDED", builds.log(build)
+    (told,) = build["exportedEnvironmentVariables"]
+    deadline = time.monotonic() + 10
+    while (left := Path(told["value"]).exists()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert told["value"]
+    assert not left
 
 
 def test_arm_environments_are_run_here_and_say_so(builds: Builds) -> None:

@@ -9,12 +9,12 @@ from twin import glue
 def install() -> None:
     """Serve CodeBuild in place of ministack's, which records builds without running them."""
     from twin import config
-    from twin.services.codebuild import runner, stacks, tools
+    from twin.services.codebuild import slots, stacks, tools
     from twin.services.codebuild.service import CodeBuild
 
     tools.install(config.current())
     service = CodeBuild()
-    glue.spawn(runner.remove_leftovers, name="build-rubbish")
+    glue.spawn(slots.remove_leftovers, name="build-rubbish")
     glue.register_service(
         "codebuild",
         service.handle,

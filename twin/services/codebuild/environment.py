@@ -35,7 +35,7 @@ class VariableError(Exception):
     """A declared variable cannot be resolved; the message names it and the reason."""
 
 
-def of_the_machine(settings: TwinConfig, scratch: Path) -> dict[str, str]:
+def of_the_machine(settings: TwinConfig, temporary: Path) -> dict[str, str]:
     """Return what the build's image would bring: PATH, HOME, temporary folder, network and package caches.
 
     HOME is the same for all builds of a twin: tools keep caches there (jsii's saves 5 s a synth).
@@ -46,8 +46,6 @@ def of_the_machine(settings: TwinConfig, scratch: Path) -> dict[str, str]:
         for name, value in host.items()
         if (name in _NETWORK or name.startswith(_REGISTRIES)) and name not in _NOT_INHERITED
     }
-    temporary = scratch / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
     caches = Path(host.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     shared = {
         "UV_CACHE_DIR": caches / "uv",

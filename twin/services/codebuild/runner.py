@@ -1,18 +1,15 @@
 """Runs one build from its record: sources, commands, artifacts, reports, and the status that comes of it."""
 
-import hashlib
 import logging
 import platform
-import shutil
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from twin import config, glue
-from twin.services.codebuild import environment, sources
+from twin.services.codebuild import environment, slots, sources
 from twin.services.codebuild.buildspec import Buildspec, BuildspecError, Phase, parse
 from twin.services.codebuild.files import BuildCache
 from twin.services.codebuild.job import PipelineJob
@@ -23,9 +20,6 @@ from twin.services.codebuild.shell import Shell, Stopped, TimedOut
 from twin.services.codebuild.uploads import Uploader
 
 log = logging.getLogger("twin.codebuild")
-_RUBBISH = "rubbish-"
-_slots_lock = threading.Lock()
-_slots_taken: set[Path] = set()
 
 
 class BuildRun:
@@ -68,7 +62,7 @@ class BuildRun:
 
     def _run(self) -> None:
         status = "FAULT"
-        folder = _take_slot(self._settings.folder("codebuild", "work"), self.record)
+        folder = slots.take(self._settings.folder("codebuild", "work"), self.record)
         try:
             status = self._execute(folder)
         except Stopped:
@@ -82,7 +76,7 @@ class BuildRun:
         finally:
             if self._shell is not None:
                 self._shell.end()
-            _give_slot(folder)
+            slots.give_back(folder)
             self._phases.point("FINALIZING")
             self._phases.point("COMPLETED")
             self._log.say(f"Build {status}")
@@ -172,7 +166,7 @@ class BuildRun:
         except environment.VariableError as fault:
             raise PhaseFailed("CLIENT_ERROR", str(fault)) from fault
         values = {
-            **environment.of_the_machine(self._settings, folder),
+            **environment.of_the_machine(self._settings, slots.temporary(folder)),
             **environment.of_aws(self._settings, self._region, credentials),
             **environment.of_codebuild(self.record, source, others),
             **declared,
@@ -237,36 +231,3 @@ class BuildRun:
         self._log.say(f"Command did not exit successfully {command} exit status {status}")
         reason = f"Error while executing command: {command}. Reason: exit status {status}"
         return PhaseFailed("COMMAND_EXECUTION_ERROR", reason)
-
-
-def remove_leftovers() -> None:
-    """Remove what builds of an earlier run of the twin could not."""
-    for folder in config.current().folder("codebuild", "work").glob(f"{_RUBBISH}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_slot(root: Path, record: Mapping[str, Any]) -> Path:
-    """Return an empty folder for a build: the same one for a project's builds, unless they run at once.
-
-    Environments that a build makes and caches hold absolute paths; in the same folder they stay usable.
-    """
-    account = record["arn"].split(":")[4]
-    digest = hashlib.sha256(f"{account}/{record['projectName']}".encode()).hexdigest()[:6]
-    base = f"{record['projectName'][:24]}-{digest}"
-    with _slots_lock:
-        number = 0
-        while (folder := root / f"{base}-{number}") in _slots_taken:
-            number += 1
-        _slots_taken.add(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _give_slot(folder: Path) -> None:
-    """Remove a build's folder, out of the way: thousands of files take seconds."""
-    rubbish = folder.parent / f"{_RUBBISH}{uuid.uuid4().hex}"
-    folder.rename(rubbish)
-    glue.spawn(shutil.rmtree, rubbish, True, name="build-rubbish")
-    with _slots_lock:
-        _slots_taken.discard(folder)
