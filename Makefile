@@ -48,7 +48,7 @@ demo: setup
 	@$(RUN) $(PY) -m ops.demo $(if $(filter yes,$(APPROVE)),--approve) $(if $(PORT),--port $(PORT))
 
 test: setup
-	@$(RUN) $(MAKE) --no-print-directory lint-only model-only twin-only rest-only
+	@$(RUN) $(MAKE) --no-print-directory lint-only model-only twin-only reckoning-only all-parts rest-only
 
 # Two lanes side by side: pushes keep the builds' tools busy, and much of the others' time is waiting.
 test-delivery: setup
@@ -71,7 +71,7 @@ fuzz: setup-build
 	@$(PY) -m tests.fuzz.images --inputs $(or $(INPUTS),200000) --seed $(or $(SEED),1)
 
 verify: setup-build
-	@$(RUN) $(MAKE) --no-print-directory $(BUILD_TOGETHER) parts-only compliance-only unit-only lint-product model-quick
+	@$(RUN) $(MAKE) --no-print-directory $(BUILD_TOGETHER) compliance-only app-only blocks-only parts-only reckoning-only lint-product model-quick
 
 compliance: setup-build
 	@$(RUN) $(MAKE) --no-print-directory compliance-only
@@ -101,7 +101,7 @@ clean:
 	@rm -rf build cdk.out .venv node_modules .pytest_cache .ruff_cache
 
 # ---- the parts, without set-up: called by the targets above, so that two can run at once
-.PHONY: lint-only lint-product lint-style unit-only parts-only model-only twin-only rest-only deliveries-only deployments-only model-quick synth-only compliance-only
+.PHONY: lint-only lint-product lint-style app-only blocks-only parts-only reckoning-only model-only twin-only rest-only all-parts deliveries-only deployments-only model-quick synth-only compliance-only
 
 PRODUCT = app.py delivery stages constructs planning lambda_src model smoke_tests
 
@@ -123,11 +123,21 @@ QUICK = -m "not twin and not delivery and not slow and not faults and not api an
 PARTS_TESTS = tests/lambda_src tests/smoke_tests
 PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py tests/twin/conftest.py tests/fuzz $(PARTS_TESTS)
 
-unit-only:
-	@$(PYTEST) $(QUICK) --ignore=tests/model --ignore=tests/lambda_src --ignore=tests/smoke_tests
+# What needs the app. Two targets of about the same length, so that two cores have work until the end.
+BLOCKS_TESTS = tests/constructs tests/hosting tests/events tests/ops
+
+blocks-only:
+	@$(PYTEST) $(QUICK) $(BLOCKS_TESTS)
+
+app-only:
+	@$(PYTEST) $(QUICK) $(addprefix --ignore=,$(BLOCKS_TESTS) $(PARTS_TESTS) tests/model tests/planning)
 
 parts-only:
 	@$(PY) ops/passed_before.py parts --apart $(PARTS) -- $(PYTEST) $(QUICK) $(PARTS_TESTS)
+
+reckoning-only:
+	@$(PY) ops/passed_before.py reckoning --apart planning docs/hosting.md tests/__init__.py tests/conftest.py tests/planning \
+		-- $(PYTEST) $(QUICK) tests/planning
 
 # At once more than cores: many of these tests wait for processes of their own.
 NORMAL = -n 3 --dist loadfile -m "not delivery and not faults and not api and not long"
@@ -137,8 +147,13 @@ twin-only:
 	@$(RUN) $(PY) ops/passed_before.py twin twin tests/twin tests/__init__.py tests/conftest.py twin.toml ops/set_up.py \
 		-- $(PYTEST) $(NORMAL) tests/twin
 
+# Here with those that need a twin.
+all-parts:
+	@$(RUN) $(PY) ops/passed_before.py all-parts $(PARTS) twin tests/twin twin.toml ops/set_up.py \
+		-- $(PYTEST) $(NORMAL) $(PARTS_TESTS)
+
 rest-only:
-	@$(RUN) $(PYTEST) $(NORMAL) --ignore=tests/model --ignore=tests/twin
+	@$(RUN) $(PYTEST) $(NORMAL) $(addprefix --ignore=,$(PARTS_TESTS) tests/model tests/planning tests/twin)
 
 # They start from one delivery, which the first of them makes.
 DELIVERIES = $(addprefix tests/journeys/test_,delivery.py faults_in_an_environment.py faults_in_the_build.py self_mutation.py)

@@ -83,6 +83,7 @@ def test_another_amount_of_work_names_the_quotas_that_it_exceeds(run: Any) -> No
     }
 
 
+@pytest.mark.slow
 def test_the_simulation_holds_and_with_too_little_it_fails_the_command(run: Any) -> None:
     good = run("capacity", "--simulate")
     assert good.exit_code == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from planning.hosting_modes import MODES, Load, crossing, real_time, serverless, written_into
+from planning.hosting_modes import Load, crossing, real_time, serverless, written_into
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "hosting.md"
 HOW = "write it anew: python -m planning.hosting_modes --write docs/hosting.md"
@@ -19,12 +19,6 @@ def test_the_page_has_the_table_of_now() -> None:
 def test_page_without_a_place_for_the_table_is_refused() -> None:
     with pytest.raises(ValueError, match="no place for the table"):
         written_into("# Hosting")
-
-
-def test_the_table_names_every_mode_that_can_be_set() -> None:
-    from stages.settings_hosting import HostingSettings
-
-    assert set(MODES) == set(HostingSettings.model_fields["mode"].annotation.__args__)  # pyright: ignore
 
 
 def test_two_instances_cost_the_same_whether_asked_or_not_and_serverless_by_the_image() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from planning import hosting_modes
 from stages import settings_hosting, settings_models
 from stages.settings_fields import Group
 
@@ -47,3 +48,8 @@ def test_the_page_lists_every_setting_with_its_default() -> None:
     assert {key: default for key, (default, _) in listed.items()} == {
         key: shown(default) for key, default in defaults.items()
     }
+
+
+def test_the_table_of_costs_names_every_hosting_mode() -> None:
+    modes = settings_hosting.HostingSettings.model_fields["mode"].annotation
+    assert set(hosting_modes.MODES) == set(get_args(modes))
