@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from stages.inference import InferenceStack
@@ -18,9 +19,9 @@ from vision_platform.announcements import ModelAnnouncements
 from vision_platform.encryption import PlatformKey
 from vision_platform.event_bus import PlatformBus
 from vision_platform.feedback_watching import accuracy_alarm, feedback_graphs
-from vision_platform.guardrails import guardrails
+from vision_platform.guardrails import guardrail_graphs, guardrails
 from vision_platform.model_lines import ModelLines
-from vision_platform.monitoring import Alarms, AlertTopic, Objective, PlatformDashboard
+from vision_platform.monitoring import Alarms, AlertTopic, Graph, Objective, PlatformDashboard
 
 
 class MonitoringStack(Stack):
@@ -169,15 +170,38 @@ class MonitoringStack(Stack):
             name=lines.prefix,
             alarms=alarms.alarms,
             graphs=[
-                ("Requests", [api.metric_count(), api.metric_client_error(), api.metric_server_error()]),
-                ("Latency", [api.metric_latency(statistic=each) for each in ("p50", "p95", "p99")]),
-                ("Training", [machine.metric_succeeded(), machine.metric_failed()]),
-                ("Burst path", [each.metric for each in stream_goals]),
-                ("Promotion", [promotions.metric_succeeded(), promotions.metric_failed()]),
-                *[
-                    (f"The champion's {each.name.removeprefix('champion-')}", [each.metric])
-                    for each in guards
-                ],
+                Graph(
+                    title="Requests",
+                    metrics=[
+                        api.metric_count(label="all"),
+                        api.metric_client_error(label="refused (4xx)"),
+                        api.metric_server_error(label="failed (5xx)"),
+                    ],
+                    unit="requests",
+                ),
+                Graph(
+                    title="Latency of the API",
+                    metrics=[
+                        api.metric_latency(statistic=each, label=each) for each in ("p50", "p95", "p99")
+                    ],
+                    unit="ms",
+                    limit=goals.api_p99_latency_ms,
+                ),
+                Graph(
+                    title="Burst path",
+                    metrics=[each.metric for each in stream_goals[1:]],
+                    unit="calls, batches, records",
+                    right=[stream_goals[0].metric],
+                    right_unit="ms",
+                ),
+                _of_workflow("Training", machine),
+                _of_workflow("Promotion", promotions),
+                *guardrail_graphs(guards),
                 *feedback_graphs(),
             ],
         )
+
+
+def _of_workflow(title: str, machine: stepfunctions.StateMachine) -> Graph:
+    ended = [machine.metric_succeeded(label="succeeded"), machine.metric_failed(label="failed")]
+    return Graph(title=title, metrics=ended, unit="executions")

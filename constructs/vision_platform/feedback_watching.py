@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from vision_platform.model_lines import CHAMPION
-from vision_platform.monitoring import Objective
+from vision_platform.monitoring import Graph, Objective
 
 # The sweep publishes once in it; the alarm looks at four of them, so that one that is late is no gap.
 SWEEP_MINUTES = 15
@@ -35,29 +35,42 @@ def accuracy_alarm(*, min_accuracy: float, min_labels: int, days: int, confidenc
     )
 
 
-def feedback_graphs() -> list[tuple[str, list[cloudwatch.IMetric]]]:
+def feedback_graphs() -> list[Graph]:
     """Graphs for the dashboard: accuracy with its interval, labels and their share, labels that wait."""
-    accuracy = [_of_champion(name) for name in ("AccuracyHigh", "Accuracy", "AccuracyLow")]
-    counts = [_of_function(name, cloudwatch.Stats.SUM) for name in ("Labels", "Corrections", "ExpiredLabels")]
+    accuracy = [
+        _of_champion(name, label)
+        for name, label in (
+            ("AccuracyHigh", "at most"),
+            ("Accuracy", "measured"),
+            ("AccuracyLow", "at least"),
+        )
+    ]
+    counts = [
+        _of_function(name, cloudwatch.Stats.SUM, label)
+        for name, label in (("Labels", "taken"), ("Corrections", "corrected"), ("ExpiredLabels", "too late"))
+    ]
+    waiting = _of_function("PendingLabels", cloudwatch.Stats.MAXIMUM, "waiting for their prediction")
+    share = _of_champion("LabelledShare", "labelled")
     return [
-        ("The champion's accuracy by labels, in percent", [*accuracy]),
-        ("Labels", [*counts, _of_function("PendingLabels", cloudwatch.Stats.MAXIMUM)]),
-        ("Answers with a label, in percent", [_of_champion("LabelledShare")]),
+        Graph(title="The champion's accuracy by labels", metrics=[*accuracy], unit="%"),
+        Graph(title="Labels", metrics=[*counts, waiting], unit="labels"),
+        Graph(title="Answers with a label", metrics=[share], unit="% of answers"),
     ]
 
 
-def _of_champion(name: str) -> cloudwatch.Metric:
-    return _metric(name, cloudwatch.Stats.AVERAGE, {"line": CHAMPION})
+def _of_champion(name: str, label: str | None = None) -> cloudwatch.Metric:
+    return _metric(name, cloudwatch.Stats.AVERAGE, label, {"line": CHAMPION})
 
 
-def _of_function(name: str, statistic: str) -> cloudwatch.Metric:
-    return _metric(name, statistic, {})
+def _of_function(name: str, statistic: str, label: str) -> cloudwatch.Metric:
+    return _metric(name, statistic, label, {})
 
 
-def _metric(name: str, statistic: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
+def _metric(name: str, statistic: str, label: str | None, dimensions: dict[str, str]) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace="Vision",
         metric_name=name,
+        label=label,
         dimensions_map={"service": "feedback", **dimensions},
         statistic=statistic,
         period=_PERIOD,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from vision_platform.model_lines import CHAMPION, ModelLines
-from vision_platform.monitoring import Objective
+from vision_platform.monitoring import Graph, Objective
 from vision_platform.promotion_requests import VARIANT
 
 _KINDS = ("quality", "5xx", "latency")
@@ -71,6 +73,16 @@ def guardrails(
             says="The champion's model is slow: see its instances' load; a model that is being rolled out is "
             "taken back.",
         ),
+    ]
+
+
+def guardrail_graphs(guards: Sequence[Objective]) -> list[Graph]:
+    """Graphs for the dashboard: what the alarms of `guardrails` look at, and where they ring."""
+    units = ("% of answers", "share of requests", "microseconds")
+    titles = ("The champion's uncertain answers", "The champion's failures", "The champion's latency")
+    return [
+        Graph(title=title, metrics=[each.metric], unit=unit, limit=each.threshold)
+        for title, unit, each in zip(titles, units, guards, strict=True)
     ]
 
 

@@ -92,6 +92,21 @@ class Alarms(Construct):
             alarm.add_ok_action(tell_people)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """One picture of the dashboard; `unit` says what its axis counts, `limit` from where on an alarm rings.
+
+    What is counted in another unit has the axis on the right.
+    """
+
+    title: str
+    metrics: Sequence[cloudwatch.IMetric]
+    unit: str
+    limit: float | None = None
+    right: Sequence[cloudwatch.IMetric] = ()
+    right_unit: str = ""
+
+
 class PlatformDashboard(Construct):
     """One page: are requests answered, how fast, and does training work."""
 
@@ -102,7 +117,7 @@ class PlatformDashboard(Construct):
         *,
         name: str,
         alarms: Sequence[cloudwatch.IAlarm],
-        graphs: Sequence[tuple[str, Sequence[cloudwatch.IMetric]]],
+        graphs: Sequence[Graph],
     ) -> None:
         super().__init__(scope, id)
         cloudwatch.Dashboard(
@@ -112,9 +127,26 @@ class PlatformDashboard(Construct):
             default_interval=Duration.days(1),
             widgets=[
                 [cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=24, height=3)],
-                [
-                    cloudwatch.GraphWidget(title=title, left=list(metrics), width=8, height=6)
-                    for title, metrics in graphs
-                ],
+                [_widget(graph) for graph in graphs],
             ],
         )
+
+
+def _widget(graph: Graph) -> cloudwatch.GraphWidget:
+    limits = (
+        [] if graph.limit is None else [cloudwatch.HorizontalAnnotation(value=graph.limit, label="alarm")]
+    )
+    return cloudwatch.GraphWidget(
+        title=graph.title,
+        left=list(graph.metrics),
+        left_y_axis=_axis(graph.unit),
+        left_annotations=limits,
+        right=list(graph.right),
+        right_y_axis=_axis(graph.right_unit) if graph.right else None,
+        width=8,
+        height=6,
+    )
+
+
+def _axis(unit: str) -> cloudwatch.YAxisProps:
+    return cloudwatch.YAxisProps(label=unit, min=0, show_units=False)

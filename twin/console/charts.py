@@ -10,7 +10,7 @@ from twin.console.dashboards import Line, Panel
 
 # Told apart by people with any colour vision (Okabe and Ito, 2008), dark enough for thin lines.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444")
-_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 52, 14, 8, 22
+_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 52, 14, 20, 22
 _TICKS = 4
 _POINT_RADIUS = 1.8
 _MOST_POINTS_SHOWN = 120  # more would hide the line
@@ -42,7 +42,9 @@ def draw(panel: Panel, start: datetime, end: datetime, width: int, height: int) 
         f'aria-label="{escape(panel.title)}">'
     ]
     tops = {side: _top(panel, right=side) for side in (False, True)}
-    parts += _axes(frame, tops[False])
+    two = any(line.right for line in panel.lines)
+    parts += _axes(frame, tops[False], tops[True] if two else None)
+    parts += _units(frame, panel.units)
     for label, value in panel.marks:
         if value <= tops[False]:
             y = frame.y(value, tops[False])
@@ -77,7 +79,16 @@ def _top(panel: Panel, *, right: bool) -> float:
     return next(step * size for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * size >= highest * 0.999)
 
 
-def _axes(frame: _Frame, top: float) -> list[str]:
+def _units(frame: _Frame, units: tuple[str, str]) -> list[str]:
+    places = ((4, "start"), (frame.width - 4, "end"))
+    return [
+        f'<text class="unit" x="{x}" y="{_MARGIN_TOP - 9}" text-anchor="{anchor}">{escape(unit)}</text>'
+        for unit, (x, anchor) in zip(units, places, strict=True)
+        if unit
+    ]
+
+
+def _axes(frame: _Frame, top: float, right: float | None) -> list[str]:
     parts: list[str] = []
     for tick in range(_TICKS + 1):
         value = top * tick / _TICKS
@@ -87,12 +98,20 @@ def _axes(frame: _Frame, top: float) -> list[str]:
             f'y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="value" x="{_MARGIN_LEFT - 6}" y="{y + 3.5:.1f}">{short(value)}</text>'
         )
+        if right is not None:
+            x = frame.width - _MARGIN_RIGHT
+            told = short(right * tick / _TICKS)
+            parts.append(f'<text class="value" x="{x}" y="{y - 2:.1f}">{told}</text>')
     for tick in range(_TICKS + 1):
         time = frame.start + (frame.end - frame.start) * tick / _TICKS
         shown = datetime.fromtimestamp(time, UTC).strftime(
             "%H:%M:%S" if frame.end - frame.start < 1800 else "%H:%M"
         )
-        parts.append(f'<text class="time" x="{frame.x(time):.1f}" y="{frame.height - 6}">{shown}</text>')
+        # The outermost stay inside the picture.
+        anchor = {0: "start", _TICKS: "end"}.get(tick, "middle")
+        parts.append(
+            f'<text x="{frame.x(time):.1f}" y="{frame.height - 6}" text-anchor="{anchor}">{shown}</text>'
+        )
     return parts
 
 

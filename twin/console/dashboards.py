@@ -47,6 +47,7 @@ class Panel:
     alarms: tuple[Alarm, ...] = ()
     text: str = ""
     marks: tuple[tuple[str, float], ...] = ()
+    units: tuple[str, str] = ("", "")  # what the axes on the left and on the right count
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,14 @@ def _panel(cloudwatch: Any, widget: Mapping[str, Any], span: dict[str, Any], per
                     for each in properties.get("annotations", {}).get("horizontal", [])
                     if "value" in each
                 ),
+                units=(_unit(properties, "left"), _unit(properties, "right")),
             )
         case _:
             return Panel("text", title, *place, text=f"widgets of type {kind!r} are not drawn")
+
+
+def _unit(properties: Mapping[str, Any], side: str) -> str:
+    return str(properties.get("yAxis", {}).get(side, {}).get("label", ""))
 
 
 def _alarms(cloudwatch: Any, names: list[str]) -> Iterator[Alarm]:

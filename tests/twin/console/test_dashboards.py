@@ -27,6 +27,7 @@ WIDGETS: list[dict[str, Any]] = [
                 [{"expression": "100 * bad / all", "label": "failed, %", "yAxis": "right"}],
             ],
             "annotations": {"horizontal": [{"label": "most", "value": 6}]},
+            "yAxis": {"left": {"label": "orders & failures"}, "right": {"label": "%"}},
         },
     },
     {
@@ -102,6 +103,8 @@ def test_page_holds_everything_and_escapes_it(cloudwatch: Any) -> None:
     shown = page.render("shop", read(cloudwatch), now - timedelta(minutes=10), now, place="here")
     assert "Orders &lt;and&gt; failures" in shown and "Call &lt;us&gt;" in shown
     assert len(re.findall("<polyline", shown)) == 2
+    assert ">orders &amp; failures</text>" in shown and ">%</text>" in shown
+    assert re.findall(r'text-anchor="end">(\d\d:\d\d:\d\d)<', shown) == [now.strftime("%H:%M:%S")]
     assert "too-many: OK" in shown
     assert "<script" not in shown and "http" not in shown
 
