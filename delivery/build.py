@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
 
-from aws_cdk import Duration, aws_logs, pipelines
+from aws_cdk import App, Duration, aws_logs, pipelines
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_s3 as s3
 
@@ -23,6 +27,8 @@ _CACHE_PATHS = [
     "node_modules/**/*",
 ]
 _CACHE_NAMESPACE = "set-up"
+_PUBLISHERS = ("FileAsset", "DockerAsset")
+_PUBLISH = re.compile(r'(?P<start>cdk-assets --path "[^"]+" --verbose publish) (?P<asset>"[^"]+")')
 
 
 def image() -> codebuild.IBuildImage:
@@ -61,6 +67,37 @@ def build_images_on_x86(pipeline: pipelines.CodePipeline) -> None:
             template = cfn_resource(project, codebuild.CfnProject)
             template.add_property_override("Environment.Type", x86.type)
             template.add_property_override("Environment.Image", x86.image_id)
+
+
+def publish_by_manifest(pipeline: pipelines.CodePipeline) -> None:
+    """Let one start of the publisher take all assets of a manifest, where the CDK starts it for each.
+
+    A start costs about a second, also where every asset has been published before. The CDK writes these build
+    specifications into the assembly, as they may outgrow a template: that is where they are changed. To be
+    called when the pipeline is complete.
+    """
+    assembly = Path(cast("App", pipeline.node.root).outdir)
+    for project in pipeline.node.find_all():
+        if isinstance(project, codebuild.Project) and project.node.id in _PUBLISHERS:
+            source = cast(
+                "codebuild.CfnProject.SourceProperty", cfn_resource(project, codebuild.CfnProject).source
+            )
+            path = assembly / str(source.build_spec)
+            specification = json.loads(path.read_text())
+            build = specification["phases"]["build"]
+            build["commands"] = _joined(build["commands"])
+            path.write_text(json.dumps(specification, indent=2))
+
+
+def _joined(commands: Sequence[str]) -> list[str]:
+    """The same, with one command for all assets of a manifest. Raises ValueError for any other command."""
+    assets: dict[str, list[str]] = {}
+    for command in commands:
+        found = _PUBLISH.fullmatch(command)
+        if found is None:
+            raise ValueError(f"the CDK publishes in another way than before: {command}")
+        assets.setdefault(found["start"], []).append(found["asset"])
+    return [f"{start} {' '.join(some)}" for start, some in assets.items()]
 
 
 def with_python(**extra: Any) -> codebuild.BuildSpec:

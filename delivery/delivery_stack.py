@@ -87,6 +87,7 @@ class DeliveryStack(Stack):
         for stack in self._elsewhere.values():
             self.add_stack_dependency(stack)
         build.build_images_on_x86(self.pipeline)
+        build.publish_by_manifest(self.pipeline)
         filter_pushes(pipeline, settings.source, action=_SOURCE)
         unattended = [each.name.capitalize() for each in settings.environments if not each.approval]
         deploy_without_change_sets(pipeline, unattended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -133,6 +134,30 @@ def test_deployment_tools_are_those_of_the_lock_file(assembly: Assembly) -> None
     publishing = "".join(path.read_text() for path in assembly.folder.glob("buildspec-*.yaml"))
     assert f"cdk-assets@{lock['node_modules/cdk-assets']['version']}" in publishing
     assert "@latest" not in mutation + publishing
+
+
+def test_the_publisher_starts_once_for_a_manifest_and_takes_all_of_its_assets(assembly: Assembly) -> None:
+    asked: dict[str, list[str]] = {}
+    for path in assembly.folder.glob("buildspec-*.yaml"):
+        manifests: list[str] = []
+        for command in json.loads(path.read_text())["phases"]["build"]["commands"]:
+            words = shlex.split(command)
+            assert [*words[:2], *words[3:5]] == ["cdk-assets", "--path", "--verbose", "publish"]
+            manifests.append(words[2])
+            asked.setdefault(words[2], []).extend(words[5:])
+        assert len(manifests) == len(set(manifests))
+    assert len(asked) >= 3 * 4  # stacks with assets, in three environments
+    for manifest, wanted in asked.items():
+        document = json.loads((assembly.folder / manifest).read_text())
+        declared = {
+            f"{asset}:{place}"
+            for kind in ("files", "dockerImages")
+            for asset, each in document.get(kind, {}).items()
+            for place in each["destinations"]
+            if not each["source"].get("path", "").endswith(".template.json")
+        }
+        assert set(wanted) == declared
+        assert len(wanted) == len(set(wanted))
 
 
 def test_assets_are_published_by_one_project_of_each_kind(stages: dict[str, Any], assembly: Assembly) -> None:
