@@ -65,7 +65,7 @@ bench-api: setup
 	@API_CASES=5000 $(RUN) $(PYTEST) -s -m api tests/api/test_bad_input.py
 
 test-faults: setup
-	@$(RUN) $(PYTEST) -m faults tests/faults
+	@$(RUN) $(MAKE) --no-print-directory faults-of-workflows faults-of-the-burst-path
 
 fuzz: setup-build
 	@$(PY) -m tests.fuzz.images --inputs $(or $(INPUTS),200000) --seed $(or $(SEED),1)
@@ -101,7 +101,7 @@ clean:
 	@rm -rf build cdk.out .venv node_modules .pytest_cache .ruff_cache
 
 # ---- the parts, without set-up: called by the targets above, so that two can run at once
-.PHONY: lint-only lint-product lint-style app-only blocks-only parts-only reckoning-only model-only twin-only rest-only all-parts deliveries-only deployments-only model-quick synth-only compliance-only
+.PHONY: lint-only lint-product lint-style app-only blocks-only parts-only reckoning-only model-only twin-only rest-only all-parts deliveries-only deployments-only faults-of-workflows faults-of-the-burst-path model-quick synth-only compliance-only
 
 PRODUCT = app.py delivery stages constructs planning lambda_src model smoke_tests
 
@@ -164,6 +164,13 @@ deliveries-only:
 deployments-only:
 	@$(PYTEST) -m delivery tests/journeys tests/hosting tests/ops tests/twin \
 		$(addprefix --ignore=,$(DELIVERIES) tests/journeys/test_drills.py)
+
+# Apart: the caller who asks throughout the first has nothing to do with the environment of the second.
+faults-of-workflows:
+	@$(PYTEST) -m faults tests/faults --ignore=tests/faults/test_5_streaming.py
+
+faults-of-the-burst-path:
+	@$(PYTEST) -m faults tests/faults/test_5_streaming.py
 
 MODEL_TESTS = --apart model lambda_src tests/__init__.py tests/conftest.py tests/lambda_src tests/model \
 	-- build/envs/model/bin/python -m pytest tests/model

@@ -77,6 +77,7 @@ class Platform:
 def deployed(folder: Path, **changes: dict[str, Any]) -> Generator[Platform]:
     """The environment dev in a new twin, stopped afterwards; `changes` are laid over the tiny settings."""
     twin = start_twin(folder / "home")
+    before = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     try:
         settings = _settings(changes)
         project = _project(folder / "project", settings)
@@ -85,6 +86,9 @@ def deployed(folder: Path, **changes: dict[str, Any]) -> Generator[Platform]:
         _deploy(twin, project)
         yield Platform(twin, _home(twin, settings))
     finally:
+        for name in [each for each in os.environ if each.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(before)
         twin.stop()
 
 

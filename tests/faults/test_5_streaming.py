@@ -1,6 +1,7 @@
 """Faults under load on the burst path: whatever fails, each image has one result in the end (R23, R35).
 
-In an environment of its own: here the endpoint is killed, which the other faults' callers must not see.
+In an environment of its own, and by a run of pytest of its own: here the endpoint is killed, which the other
+faults' callers must not see.
 """
 
 from __future__ import annotations
