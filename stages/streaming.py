@@ -123,7 +123,13 @@ class StreamingStack(Stack):
             ),
         )
         UploadsArrival(
-            self, "Uploads", bucket=data.lake.uploads, prefix=UPLOADED, stream=self.stream, key=key
+            self,
+            "Uploads",
+            bucket=data.lake.uploads,
+            prefix=UPLOADED,
+            stream=self.stream,
+            failures=self.consume.failures,
+            key=key,
         )
         self.stream_name_output = CfnOutput(self, "StreamName", value=self.stream.name)
         self.failures_output = CfnOutput(self, "FailuresQueue", value=self.consume.failures.queue_url)

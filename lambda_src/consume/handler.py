@@ -13,13 +13,12 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from batch import WRITERS, Batch, Outcome
-from botocore.config import Config as ClientConfig
 from config import Config
 from images import Images
 from records import Entry, Unanswered, read_entries
 from writing import Writer
 
-from vision_runtime import environment
+from vision_runtime import clients, environment
 from vision_runtime.asking import CLIENT
 from vision_runtime.hosting import model_runtime
 from vision_runtime.read_ahead import MOST
@@ -30,13 +29,7 @@ from vision_runtime.tracing import trace_calls
 MARGIN_SECONDS = 20
 # Left for the answer when the function pauses.
 _ANSWER_SECONDS = 3
-_STORE = ClientConfig(
-    connect_timeout=2,
-    read_timeout=5,
-    max_pool_connections=max(MOST, WRITERS),
-    retries={"total_max_attempts": 3, "mode": "standard"},
-    tcp_keepalive=True,
-)
+_STORE = clients.bounded(connect_seconds=2, read_seconds=5, tries=3, connections=max(MOST, WRITERS))
 
 # Made once per execution environment: connections live from batch to batch.
 logger = Logger()

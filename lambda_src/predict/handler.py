@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from config import Config, Line
 from inputs import Prepared, prepare
 
-from vision_runtime import cors, idempotency_key
+from vision_runtime import clients, cors, idempotency_key
 from vision_runtime.asking import CLIENT, MAX_BODY, Prediction, ask, ask_many
 from vision_runtime.breaker import CircuitBreaker
 from vision_runtime.budget import BoundedClients, Budget
@@ -29,12 +29,7 @@ from vision_runtime.tracing import trace_calls
 
 Document = dict[str, Any]
 # The answer waits for its record, but not long: a lost record is counted, a lost answer hurts the caller.
-LINEAGE_CLIENT = ClientConfig(
-    connect_timeout=1,
-    read_timeout=1,
-    retries={"total_max_attempts": 2, "mode": "standard"},
-    tcp_keepalive=True,
-)
+LINEAGE_CLIENT = clients.bounded(connect_seconds=1, read_seconds=1, tries=2)
 DOWN = "model-unavailable"
 
 # Made once per execution environment: connections live from request to request. A session of botocore has
