@@ -88,6 +88,7 @@ class StreamingStack(Stack):
                     "MAX_IMAGE_MB": str(settings.max_image_mb),
                     "LONGEST_PAUSE_SECONDS": str(settings.longest_pause_seconds),
                     "LOW_CONFIDENCE": str(environment.quality.low_confidence),
+                    "METRICS_PERIOD_SECONDS": str(environment.quality.period_seconds),
                     "POWERTOOLS_SERVICE_NAME": "consume",
                     "POWERTOOLS_METRICS_NAMESPACE": "Vision",
                 },
