@@ -4,7 +4,8 @@ Three times are compared, each a median of one caller's requests, one at a time:
 
 - *the model server itself*: `POST /invocations` on its own port, on a connection that lives on;
 - *the services*: InvokeEndpoint and the PutItem of a prediction's lineage as bare signed requests, without an
-  SDK. Here the twin answers them (signature, IAM, its HTTP hops, the model), in an account AWS does;
+  SDK, at the pace of one caller. Here the twin answers them (signature, IAM, its HTTP hops, the model), in an
+  account AWS does;
 - *the adapter*: the duration that Lambda reports for its function. That begins when the event is handed over.
 
 What the adapter adds to the model server is the third less the first, and holds what the services take. Its
@@ -30,6 +31,8 @@ from benchmarks.load_components import processes_with
 from tests.faults import platform as platforms
 
 _CALLS = 200
+# As long as a caller's next request leaves a service alone: what was idle answers later than what is warm.
+_PAUSE_SECONDS = 0.01
 _OCTETS, _JSON_1_0 = "application/octet-stream", "application/x-amz-json-1.0"
 
 
@@ -143,6 +146,7 @@ def _asked(port: int, path: str, body: bytes, headers: dict[str, str]) -> Iterat
     """How long each of many equal requests took, in ms."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     for _ in range(_CALLS):
+        time.sleep(_PAUSE_SECONDS)
         began = time.perf_counter()
         connection.request("POST", path, body=body, headers=headers)
         answer = connection.getresponse()
