@@ -88,6 +88,7 @@ class StreamingStack(Stack):
                     "MAX_IMAGE_MB": str(settings.max_image_mb),
                     "LONGEST_PAUSE_SECONDS": str(settings.longest_pause_seconds),
                     "LOW_CONFIDENCE": str(environment.quality.low_confidence),
+                    "METRICS_PERIOD_SECONDS": str(environment.quality.period_seconds),
                     "POWERTOOLS_SERVICE_NAME": "consume",
                     "POWERTOOLS_METRICS_NAMESPACE": "Vision",
                 },
@@ -123,7 +124,13 @@ class StreamingStack(Stack):
             ),
         )
         UploadsArrival(
-            self, "Uploads", bucket=data.lake.uploads, prefix=UPLOADED, stream=self.stream, key=key
+            self,
+            "Uploads",
+            bucket=data.lake.uploads,
+            prefix=UPLOADED,
+            stream=self.stream,
+            failures=self.consume.failures,
+            key=key,
         )
         self.stream_name_output = CfnOutput(self, "StreamName", value=self.stream.name)
         self.failures_output = CfnOutput(self, "FailuresQueue", value=self.consume.failures.queue_url)

@@ -15,6 +15,9 @@ log = logging.getLogger("twin.events")
 _SERVICE = "events.amazonaws.com"
 _events = glue.internal("services.eventbridge")
 _serving: ContextVar[tuple[dict[str, Any], dict[str, Any]]] = ContextVar("twin_rule_target")
+_event: ContextVar[dict[str, Any]] = ContextVar("twin_rule_event")
+# The emulator's own way into a queue, once `install` has put another before it.
+_into_queue: list[Callable[[Any, str], None]] = []
 
 
 def install() -> None:
@@ -22,16 +25,18 @@ def install() -> None:
     invoke, to_topic, to_queue = _events._invoke_target, _events._dispatch_to_sns, _events._dispatch_to_sqs
 
     def invoke_target(target: dict[str, Any], event: Any, rule: dict[str, Any], view: Any = None) -> None:
-        token = _serving.set((rule, target))
+        view = view or _events._pattern_event_view(event)
+        token, told = _serving.set((rule, target)), _event.set(view.event_with_detail())
         try:
             if target.get("Arn", "").startswith("arn:aws:codepipeline:"):
                 start_pipeline(target["Arn"])
             elif target.get("Arn", "").startswith("arn:aws:kinesis:"):
-                put_record(target, view or _events._pattern_event_view(event), rule)
+                put_record(target, view, rule)
             else:
                 invoke(target, event, rule, view)
         finally:
             _serving.reset(token)
+            _event.reset(told)
 
     def publish(topic_arn: str, payload: str) -> None:
         if _of_scheduler():
@@ -48,6 +53,7 @@ def install() -> None:
     _events._invoke_target = invoke_target
     _events._dispatch_to_stepfunctions = start_execution
     _events._dispatch_to_sns, _events._dispatch_to_sqs = publish, send
+    _into_queue[:] = [to_queue]
 
 
 def start_execution(arn: str, payload: str) -> None:
@@ -128,8 +134,27 @@ def _deliver(deliver: Callable[[], Any]) -> None:
             group = {"ScheduleGroup": rule.get("GroupName", "default")}
             glue.record_metric("AWS/Scheduler", "TargetErrorCount", 1, "Count", group)
         else:
-            named = {"RuleName": rule.get("Name", "")}
-            glue.record_metric("AWS/Events", "FailedInvocations", 1, "Count", named)
+            _count(rule, "FailedInvocations")
+            _keep(rule, target)
+
+
+def _keep(rule: dict[str, Any], target: dict[str, Any]) -> None:
+    """Leave an event that was not delivered to the target's queue for such, if that lets EventBridge in."""
+    queue = (target.get("DeadLetterConfig") or {}).get("Arn")
+    if not queue:
+        return
+    try:
+        _check_queue(queue)
+        _into_queue[0](_events.parse_arn(queue), json.dumps(_event.get()))
+    except (iam.Denied, ClientError) as fault:
+        log.warning("rule %s could not leave an event in %s: %s", rule.get("Name"), queue, fault)
+        _count(rule, "InvocationsFailedToBeSentToDlq")
+    else:
+        _count(rule, "InvocationsSentToDlq")
+
+
+def _count(rule: dict[str, Any], metric: str) -> None:
+    glue.record_metric("AWS/Events", metric, 1, "Count", {"RuleName": rule.get("Name", "")})
 
 
 def _check_topic(arn: str) -> None:
@@ -139,13 +164,20 @@ def _check_topic(arn: str) -> None:
     iam.check_service(
         _SERVICE, "sns:Publish", arn, found[0] if found else None, source_arn=rule.get("Arn", "")
     )
-    key = topics._topics[arn]["attributes"].get("KmsMasterKeyId") if found else None
-    if key and not key.startswith("alias/aws/"):
-        iam.service_may_use_key(key, _SERVICE, ("kms:Decrypt", "kms:GenerateDataKey"))
+    _check_key(topics._topics[arn] if found else None)
 
 
 def _check_queue(arn: str) -> None:
     rule, _ = _serving.get()
-    found = glue.internal("services.sqs").queue_policy_for_arn(arn)
+    queues = glue.internal("services.sqs")
+    found = queues.queue_policy_for_arn(arn)
     policy = found[0] if found else None
     iam.check_service(_SERVICE, "sqs:SendMessage", arn, policy, source_arn=rule.get("Arn", ""))
+    _check_key(queues._queue_by_arn(arn))
+
+
+def _check_key(encrypted: dict[str, Any] | None) -> None:
+    """Refuse EventBridge a topic or a queue whose key, a customer's, does not let it in."""
+    key = encrypted["attributes"].get("KmsMasterKeyId") if encrypted else None
+    if key and not key.startswith("alias/aws/"):
+        iam.service_may_use_key(key, _SERVICE, ("kms:Decrypt", "kms:GenerateDataKey"))

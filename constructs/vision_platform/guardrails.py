@@ -87,20 +87,26 @@ def guardrail_graphs(guards: Sequence[Objective]) -> list[Graph]:
 
 
 def _uncertain_percent(period: Duration) -> cloudwatch.MathExpression:
-    """The share of uncertain answers, as the prediction API's function counts them."""
+    """The share of uncertain answers, as the functions count them that give answers."""
 
-    def counted(name: str) -> cloudwatch.Metric:
+    def counted(service: str, name: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace="Vision",
             metric_name=name,
-            dimensions_map={"service": "predict", "line": CHAMPION},
+            dimensions_map={"service": service, "line": CHAMPION},
             statistic=cloudwatch.Stats.SUM,
             period=period,
         )
 
+    # SUM of a list passes over what has no data; with a plus, a quiet path would hide the other.
+    answers, uncertain = "SUM([api_answers, burst_answers])", "SUM([api_uncertain, burst_uncertain])"
     return cloudwatch.MathExpression(
-        expression=f"IF(answers >= {_FEWEST_ANSWERS}, 100 * uncertain / answers, 0)",
-        using_metrics={"uncertain": counted("LowConfidence"), "answers": counted("Predictions")},
+        expression=f"IF({answers} >= {_FEWEST_ANSWERS}, 100 * {uncertain} / {answers}, 0)",
+        using_metrics={
+            f"{path}_{kind}": counted(service, name)
+            for path, service in (("api", "predict"), ("burst", "consume"))
+            for kind, name in (("answers", "Predictions"), ("uncertain", "LowConfidence"))
+        },
         label="uncertain answers in percent",
         period=period,
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from vision_platform.claim_stream import ClaimStream
 from vision_platform.encryption import PlatformKey
 from vision_platform.model_lines import CHAMPION
-from vision_platform.permissions import service_role
+from vision_platform.permissions import service_principal, service_role
 
 # EventBridge puts quotes around the texts. The prediction's id is the last part of the key.
 _CLAIM_CHECK = (
@@ -19,7 +21,10 @@ _CLAIM_CHECK = (
 
 
 class UploadsArrival(Construct):
-    """A rule on the events of `bucket`, for keys under `prefix`."""
+    """A rule on the events of `bucket`, for keys under `prefix`.
+
+    EventBridge tries for a day to put a claim check into the stream; then the event goes to `failures`.
+    """
 
     def __init__(
         self,
@@ -29,6 +34,7 @@ class UploadsArrival(Construct):
         bucket: s3.IBucket,
         prefix: str,
         stream: ClaimStream,
+        failures: sqs.Queue,
         key: PlatformKey,
     ) -> None:
         super().__init__(scope, id)
@@ -54,6 +60,7 @@ class UploadsArrival(Construct):
                     id="Stream",
                     arn=stream.arn,
                     role_arn=role.role_arn,
+                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=failures.queue_arn),
                     kinesis_parameters=events.CfnRule.KinesisParametersProperty(
                         partition_key_path="$.detail.object.key"
                     ),
@@ -70,3 +77,13 @@ class UploadsArrival(Construct):
             ],
         )
         rule.node.add_dependency(role.permissions)
+        # Queues of failures are written to without the target's role.
+        failures.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="EventsOfUploads",
+                principals=[service_principal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[failures.queue_arn],
+                conditions={"ArnEquals": {"aws:SourceArn": rule.attr_arn}},
+            )
+        )

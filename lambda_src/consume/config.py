@@ -28,8 +28,9 @@ class Line:
 class Config:
     """Who answers, where images come from and results go, and how much is done at once.
 
-    `micro_batch` images go to the endpoint in one request. A batch that the endpoint does not answer is
-    given back after a pause of at most `longest_pause_seconds`.
+    An answer with less confidence than `low_confidence` counts as uncertain; alarms look at that count every
+    `metrics_period_seconds`. `micro_batch` images go to the endpoint in one request. A batch that the
+    endpoint does not answer is given back after a pause of at most `longest_pause_seconds`.
     """
 
     lines: dict[str, Line]
@@ -41,6 +42,7 @@ class Config:
     limits: ImageLimits
     micro_batch: int
     low_confidence: float
+    metrics_period_seconds: int
     longest_pause_seconds: int
 
     @classmethod
@@ -67,5 +69,6 @@ class Config:
                 environment.positive(variables, "MICRO_BATCH", 16), MAX_BODY // spec.input.byte_count
             ),
             low_confidence=environment.share(variables, "LOW_CONFIDENCE", "0.5"),
+            metrics_period_seconds=environment.positive(variables, "METRICS_PERIOD_SECONDS", 60),
             longest_pause_seconds=environment.positive(variables, "LONGEST_PAUSE_SECONDS", 20),
         )

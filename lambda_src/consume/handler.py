@@ -13,13 +13,13 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from batch import WRITERS, Batch, Outcome
-from botocore.config import Config as ClientConfig
 from config import Config
 from images import Images
 from records import Entry, Unanswered, read_entries
 from writing import Writer
 
-from vision_runtime import environment
+from vision_runtime import answer_metrics, clients, environment
+from vision_runtime.answer_metrics import count_answer
 from vision_runtime.asking import CLIENT
 from vision_runtime.hosting import model_runtime
 from vision_runtime.read_ahead import MOST
@@ -30,19 +30,14 @@ from vision_runtime.tracing import trace_calls
 MARGIN_SECONDS = 20
 # Left for the answer when the function pauses.
 _ANSWER_SECONDS = 3
-_STORE = ClientConfig(
-    connect_timeout=2,
-    read_timeout=5,
-    max_pool_connections=max(MOST, WRITERS),
-    retries={"total_max_attempts": 3, "mode": "standard"},
-    tcp_keepalive=True,
-)
+_STORE = clients.bounded(connect_seconds=2, read_seconds=5, tries=3, connections=max(MOST, WRITERS))
 
 # Made once per execution environment: connections live from batch to batch.
 logger = Logger()
 config = Config.from_environment(os.environ)
 _namespace = environment.text(os.environ, "POWERTOOLS_METRICS_NAMESPACE")
 _service = environment.text(os.environ, "POWERTOOLS_SERVICE_NAME")
+resolution = answer_metrics.resolution(config.metrics_period_seconds)
 
 
 def _model_client(service: str) -> Any:
@@ -117,11 +112,9 @@ def _count(outcome: Outcome, records: int) -> None:
 
 
 def _count_result(metrics: EphemeralMetrics, result: Result) -> None:
-    metrics.add_metric("Predictions", MetricUnit.Count, int(result.status is Status.DONE))
     metrics.add_metric("RejectedRecords", MetricUnit.Count, int(result.status is Status.REJECTED))
     waited = datetime.fromisoformat(result.answered_at) - datetime.fromisoformat(result.submitted_at)
     metrics.add_metric("TimeToResult", MetricUnit.Milliseconds, waited.total_seconds() * 1000)
     if result.status is Status.DONE:
         confidence = result.answer["probabilities"][result.answer["label"]]
-        metrics.add_metric("Confidence", MetricUnit.Percent, confidence * 100)
-        metrics.add_metric("LowConfidence", MetricUnit.Count, int(confidence < config.low_confidence))
+        count_answer(metrics, confidence, low=config.low_confidence, every=resolution)

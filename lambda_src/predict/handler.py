@@ -9,15 +9,15 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
-import botocore.session
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricResolution, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from config import Config, Line
 from inputs import Prepared, prepare
 
-from vision_runtime import cors, idempotency_key
+from vision_runtime import answer_metrics, clients, cors, idempotency_key
+from vision_runtime.answer_metrics import count_answer
 from vision_runtime.asking import CLIENT, MAX_BODY, Prediction, ask, ask_many
 from vision_runtime.breaker import CircuitBreaker
 from vision_runtime.budget import BoundedClients, Budget
@@ -29,22 +29,15 @@ from vision_runtime.tracing import trace_calls
 
 Document = dict[str, Any]
 # The answer waits for its record, but not long: a lost record is counted, a lost answer hurts the caller.
-LINEAGE_CLIENT = ClientConfig(
-    connect_timeout=1,
-    read_timeout=1,
-    retries={"total_max_attempts": 2, "mode": "standard"},
-    tcp_keepalive=True,
-)
+LINEAGE_CLIENT = clients.bounded(connect_seconds=1, read_seconds=1, tries=2)
 DOWN = "model-unavailable"
 
-# Made once per execution environment: connections live from request to request. A session of botocore has
-# all that is needed here; boto3 around it costs 40 ms of every cold start.
-session = botocore.session.Session()
+# Made once per execution environment: connections live from request to request.
+session = clients.quick_session()
 logger = Logger()
 metrics = Metrics()
 config = Config.from_environment(os.environ)
-# An alarm that looks more often than once a minute needs every second.
-resolution = MetricResolution.High if config.metrics_period_seconds < 60 else MetricResolution.Standard
+resolution = answer_metrics.resolution(config.metrics_period_seconds)
 
 
 def _make_runtime(settings: ClientConfig) -> Any:
@@ -172,10 +165,7 @@ def _entries(
 
 def _note(prediction: Prediction, line: Line, id: str) -> None:
     """Count, record and log a prediction."""
-    _count("Predictions", resolution)
-    uncertain = prediction.confidence < config.low_confidence
-    metrics.add_metric("LowConfidence", MetricUnit.Count, int(uncertain), resolution)
-    metrics.add_metric("Confidence", MetricUnit.Percent, prediction.confidence * 100)
+    count_answer(metrics, prediction.confidence, low=config.low_confidence, every=resolution)
     _record(prediction, line, id)
     logger.info("predicted", label=prediction.label, model_version=prediction.model_version, prediction_id=id)
 
@@ -199,8 +189,8 @@ def _record(prediction: Prediction, line: Line, id: str) -> None:
         logger.exception("the prediction's lineage could not be written")
 
 
-def _count(name: str, every: MetricResolution = MetricResolution.Standard) -> None:
-    metrics.add_metric(name, MetricUnit.Count, 1, every)
+def _count(name: str) -> None:
+    metrics.add_metric(name, MetricUnit.Count, 1)
 
 
 def _told(prediction: Prediction) -> Document:

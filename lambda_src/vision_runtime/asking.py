@@ -7,19 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from vision_runtime import clients
 from vision_runtime.problem import Problem
 
 # The function has 20 s by default, API Gateway 29 s. Two tries of 1 + 6 s and the pause between them fit;
 # more would be a retry storm on a model in trouble. InvokeEndpoint changes nothing: a second try is safe.
-CLIENT = ClientConfig(
-    connect_timeout=1,
-    read_timeout=6,
-    retries={"total_max_attempts": 2, "mode": "standard"},
-    tcp_keepalive=True,
-)
+CLIENT = clients.bounded(connect_seconds=1, read_seconds=6, tries=2)
 MAX_BODY = 6 * 1024 * 1024  # InvokeEndpoint takes 6 MB
 BUSY = {"ThrottlingException", "ServiceUnavailable", "ModelNotReadyException", "InternalDependencyException"}
 RETRY_BUSY_SECONDS = 2

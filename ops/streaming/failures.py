@@ -1,4 +1,4 @@
-"""The queue of what the burst path gave up: which records of the stream each message is about."""
+"""The queue of what the burst path gave up: records of the stream, and uploads that never came into it."""
 
 from __future__ import annotations
 
@@ -36,15 +36,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """A message that is about no records of this stream."""
-
-    receipt: str
-    sent: float
-    text: str
-
-
-@dataclass(frozen=True)
 class Record:
     """A record of the stream, and the prediction that it is about: empty where it does not say."""
 
@@ -54,12 +45,33 @@ class Record:
     id: str
 
 
-def received(sqs: Any, queue: str, before: float) -> Iterator[Failure | Unknown]:
+@dataclass(frozen=True)
+class Undelivered:
+    """An upload's event that EventBridge could not put into the stream, and the record it was to become."""
+
+    receipt: str
+    sent: float
+    record: Record
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A message that is about neither."""
+
+    receipt: str
+    sent: float
+    text: str
+
+
+Message = Failure | Undelivered | Unknown
+
+
+def received(sqs: Any, queue: str, before: float) -> Iterator[Message]:
     """Each message that was sent before a moment (epoch seconds), once; it is hidden meanwhile.
 
     Those that came later show again at the end.
     """
-    later: list[Failure | Unknown] = []
+    later: list[Message] = []
     seen: set[str] = set()
     empty = 0
     # One answer without messages may come from a part of SQS that holds none.
@@ -84,15 +96,17 @@ def received(sqs: Any, queue: str, before: float) -> Iterator[Failure | Unknown]
         release(sqs, queue, message)
 
 
-def release(sqs: Any, queue: str, message: Failure | Unknown) -> None:
+def release(sqs: Any, queue: str, message: Message) -> None:
     """Let a message that is kept be seen again."""
     sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message.receipt, VisibilityTimeout=0)
 
 
-def _read(message: Mapping[str, Any]) -> Failure | Unknown:
+def _read(message: Mapping[str, Any]) -> Message:
     sent = int(message.get("Attributes", {}).get("SentTimestamp", 0)) / 1000
     try:
         document = json.loads(message["Body"])
+        if "KinesisBatchInfo" not in document:
+            return Undelivered(message["ReceiptHandle"], sent, _claim_check(document))
         info = document["KinesisBatchInfo"]
         return Failure(
             receipt=message["ReceiptHandle"],
@@ -107,6 +121,21 @@ def _read(message: Mapping[str, Any]) -> Failure | Unknown:
         )
     except (ValueError, KeyError, TypeError):
         return Unknown(message["ReceiptHandle"], sent, str(message["Body"])[:200])
+
+
+def _claim_check(event: Mapping[str, Any]) -> Record:
+    """What EventBridge makes of the event of an upload: the image's place, for the champion."""
+    detail = event["detail"]
+    key = str(detail["object"]["key"])
+    data = {
+        "bucket": detail["bucket"]["name"],
+        "key": key,
+        "line": "champion",
+        "content_type": "",
+        "bytes": int(detail["object"]["size"]),
+        "submitted_at": event["time"],
+    }
+    return Record(key, key, json.dumps(data).encode(), key.rpartition("/")[2])
 
 
 def records_of(kinesis: Any, stream: str, failure: Failure) -> list[Record]:

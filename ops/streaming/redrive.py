@@ -14,12 +14,22 @@ from typing import Any
 
 from ops.faults import OperatorFault
 from ops.models.home import Home
-from ops.streaming.failures import Failure, Record, Unknown, received, records_of, release
+from ops.streaming.failures import (
+    Failure,
+    Message,
+    Record,
+    Undelivered,
+    Unknown,
+    received,
+    records_of,
+    release,
+)
 from ops.terminal import say
 
 _PUT_AT_ONCE = 500  # PutRecords' limit
 _FIND_AT_ONCE = 100  # BatchGetItem's limit
 _TRIES = 6
+_UPLOADS = "uploads"  # stands for the shard of records that never were in one
 _FINAL = ("DONE", "REJECTED", "FAILED")
 
 
@@ -131,12 +141,14 @@ def redrive(home: Home) -> Redriven:
     """Deal with each message that is in the queue now. Raises OperatorFault."""
     path, done = BurstPath(home), Redriven()
     # They show again when the queue has been gone through: shown at once, they would come again.
-    kept: list[Failure | Unknown] = []
+    kept: list[Message] = []
     for message in received(path.sqs, path.queue, time.time()):
         done.messages += 1
         if isinstance(message, Unknown):
             done.not_understood.append(message.text)
             kept.append(message)
+        elif isinstance(message, Undelivered):
+            _upload(path, message, done)
         elif not _one(path, message, done):
             kept.append(message)
     for message in kept:
@@ -166,6 +178,16 @@ def _one(path: BurstPath, failure: Failure, done: Redriven) -> bool:
         return False
     path.sqs.delete_message(QueueUrl=path.queue, ReceiptHandle=failure.receipt)
     return True
+
+
+def _upload(path: BurstPath, message: Undelivered, done: Redriven) -> None:
+    """Put the record of an upload into the stream that EventBridge could not put there."""
+    waiting = path.unanswered(_UPLOADS, [message.record])
+    path.put(_UPLOADS, waiting)
+    done.put_back += [each.id for each in waiting]
+    done.answered += 1 - len(waiting)
+    say(f"{message.record.partition_key}: the upload's event was not delivered; {len(waiting)} put back")
+    path.sqs.delete_message(QueueUrl=path.queue, ReceiptHandle=message.receipt)
 
 
 def summary(done: Redriven) -> Iterator[str]:

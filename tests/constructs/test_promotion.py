@@ -10,6 +10,7 @@ import pytest
 
 from tests.assembly import Assembly
 from tests.constructs.sharing_app import synthesize
+from twin import metric_math
 
 STACK = "vision-dev-promotion"
 # Whatever happens in these, the execution goes on to say what went wrong first.
@@ -159,6 +160,17 @@ def test_execution_outlives_what_it_waits_for(assembly: Assembly) -> None:
     assert definition["TimeoutSeconds"] > 3 * longest
 
 
+def uncertain_percent(
+    expression: str, *, api: tuple[int, int] | None = None, burst: tuple[int, int] | None = None
+) -> float:
+    """What the expression gives for (answers, uncertain ones) of a period; None is a path that is quiet."""
+    values: dict[str, Any] = {}
+    for path, counts in (("api", api), ("burst", burst)):
+        for kind, place in (("answers", 0), ("uncertain", 1)):
+            values[f"{path}_{kind}"] = {} if counts is None else {0: float(counts[place])}
+    return metric_math.Evaluation(values, values, range(1)).series(metric_math.parse(expression))[0]
+
+
 def test_quality_alarm_is_the_share_of_uncertain_answers(assembly: Assembly) -> None:
     alarms = {
         each.properties["AlarmName"]: each.properties
@@ -167,11 +179,15 @@ def test_quality_alarm_is_the_share_of_uncertain_answers(assembly: Assembly) -> 
     quality = alarms["vision-dev-champion-quality"]
     by_id = {each["Id"]: each for each in quality["Metrics"]}
     (expression,) = [each["Expression"] for each in quality["Metrics"] if "Expression" in each]
-    assert "100 * uncertain / answers" in expression
-    dimensions = [{"Name": "line", "Value": "champion"}, {"Name": "service", "Value": "predict"}]
-    for id, name in (("uncertain", "LowConfidence"), ("answers", "Predictions")):
-        metric = by_id[id]["MetricStat"]["Metric"]
-        assert (metric["MetricName"], metric["Dimensions"]) == (name, dimensions)
+    for path, service in (("api", "predict"), ("burst", "consume")):
+        dimensions = [{"Name": "line", "Value": "champion"}, {"Name": "service", "Value": service}]
+        for id, name in (("uncertain", "LowConfidence"), ("answers", "Predictions")):
+            metric = by_id[f"{path}_{id}"]["MetricStat"]["Metric"]
+            assert (metric["MetricName"], metric["Dimensions"]) == (name, dimensions)
+    assert uncertain_percent(expression, api=(10, 1)) == 10
+    assert uncertain_percent(expression, burst=(10, 6)) == 60
+    assert uncertain_percent(expression, api=(30, 0), burst=(10, 6)) == 15
+    assert uncertain_percent(expression, burst=(4, 4)) == 0  # too few to tell
     assert quality["TreatMissingData"] == "notBreaching"
     # SageMaker counts microseconds.
     assert alarms["vision-dev-champion-latency"]["Threshold"] == 500_000

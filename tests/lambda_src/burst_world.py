@@ -73,6 +73,7 @@ class MemoryEndpoint:
 
     image_bytes: int = 256
     label: str = "7"
+    confidence: float = 0.91
     down: bool = False
     sizes: list[int] = field(default_factory=list)
 
@@ -81,7 +82,9 @@ class MemoryEndpoint:
         self.sizes.append(count)
         if self.down:
             raise refused("ServiceUnavailable", "InvokeEndpoint")
-        probabilities = {str(digit): 0.91 if str(digit) == self.label else 0.01 for digit in range(10)}
+        probabilities = {
+            str(digit): self.confidence if str(digit) == self.label else 0.01 for digit in range(10)
+        }
         document = {
             "predictions": [{"label": self.label, "probabilities": probabilities}] * count,
             "model_version": MODEL,

@@ -56,6 +56,25 @@ def test_event_of_an_upload_becomes_a_claim_check_that_the_consumer_reads(assemb
     assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "uploads/"}]}
 
 
+def test_upload_whose_event_cannot_be_delivered_waits_with_the_consumers_failures(assembly: Assembly) -> None:
+    rule = assembly.only("AWS::Events::Rule", stack=STACK)
+    queue = assembly.only("AWS::SQS::Queue", stack=STACK)
+    arn = {"Fn::GetAtt": [queue.logical_id, "Arn"]}
+    assert rule.properties["Targets"][0]["DeadLetterConfig"] == {"Arn": arn}
+    policy = assembly.only("AWS::SQS::QueuePolicy", stack=STACK).properties
+    allowed = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    assert allowed == [
+        {
+            "Sid": "EventsOfUploads",
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [rule.logical_id, "Arn"]}}},
+        }
+    ]
+
+
 def test_table_in_the_catalogue_has_the_columns_that_the_consumer_writes(assembly: Assembly) -> None:
     source = (ROOT / "lambda_src" / "consume" / "writing.py").read_text()
     columns = [

@@ -110,6 +110,45 @@ def test_queue_without_a_policy_for_eventbridge_gets_nothing(twin: Any) -> None:
     assert "Messages" not in twin.client("sqs", ACCOUNT).receive_message(QueueUrl=url)
 
 
+def test_event_that_cannot_be_delivered_goes_to_the_queue_that_lets_the_rule_in(twin: Any) -> None:
+    sqs, events, kms = (twin.client(name, ACCOUNT) for name in ("sqs", "events", "kms"))
+    role = make_role(twin, "lost-rule", "events.amazonaws.com", "s3:ListAllMyBuckets")
+    rule = events.put_rule(Name="lost", EventPattern='{"source": ["bakery"]}')["RuleArn"]
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    urls = {
+        name: sqs.create_queue(QueueName=name, Attributes=more)["QueueUrl"]
+        for name, more in (("lost", {}), ("lost-closed", {}), ("lost-locked", {"KmsMasterKeyId": key}))
+    }
+    for name in ("lost", "lost-locked"):
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}",
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+        }
+        sqs.set_queue_attributes(
+            QueueUrl=urls[name], Attributes={"Policy": json.dumps({"Statement": [statement]})}
+        )
+    targets = [
+        {
+            "Id": name,
+            "Arn": f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/none",
+            "RoleArn": role,
+            "Input": '{"made": "of it"}',
+            "DeadLetterConfig": {"Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"},
+        }
+        for name in urls
+    ]
+    events.put_targets(Rule="lost", Targets=targets)
+    events.put_events(Entries=[{"Source": "bakery", "DetailType": "bread", "Detail": '{"loaves": 3}'}])
+    (message,) = eventually(lambda: sqs.receive_message(QueueUrl=urls["lost"]).get("Messages"))
+    kept = json.loads(message["Body"])
+    assert (kept["source"], kept["detail-type"], kept["detail"]) == ("bakery", "bread", {"loaves": 3})
+    assert "Messages" not in sqs.receive_message(QueueUrl=urls["lost-closed"])
+    assert "Messages" not in sqs.receive_message(QueueUrl=urls["lost-locked"])
+
+
 def test_scheduled_rule_is_fired_on_demand_with_its_own_input(twin: Any) -> None:
     inputs = make_machine(twin, "nightly")
     role = make_role(twin, "nightly-rule", "events.amazonaws.com", "states:StartExecution")

@@ -126,6 +126,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
         "_put_events",
         "_rules",
         "_targets",
+        "parse_arn",
     ),
     "services.firehose": (
         "_DeliveryError",
@@ -193,7 +194,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "services.scheduler": ("_schedules",),
     "services.sns": ("_deliver_to_lambda", "_topics", "publish_internal", "topic_policy_for_arn"),
-    "services.sqs": ("queue_policy_for_arn",),
+    "services.sqs": ("_queue_by_arn", "queue_policy_for_arn"),
     "services.stepfunctions": (
         "_ExecutionError",
         "_activities",

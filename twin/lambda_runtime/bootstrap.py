@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 RECORD_SEPARATOR = "\x1e"  # stands for a line break inside one log event
 MARK = "\x1e\x1eend"
+PIPE_BYTES = 1 << 19  # read at once: an event may hold a photo
 # Set by what starts the process, and nothing that Lambda would offer.
 _FOREIGN_VARIABLES = ("TWIN_PROCESS_OF", "PYTHONPYCACHEPREFIX")
 
@@ -184,7 +185,7 @@ class Channel:
 
     def __init__(self) -> None:
         """Take stdin and stdout for the protocol, and leave the function with stderr for both its outputs."""
-        self._requests: BinaryIO = os.fdopen(os.dup(0), "rb")
+        self._requests: BinaryIO = os.fdopen(os.dup(0), "rb", PIPE_BYTES)
         self._answers: BinaryIO = os.fdopen(os.dup(1), "wb")
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)

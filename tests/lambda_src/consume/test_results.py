@@ -1,6 +1,8 @@
 """What comes in comes out, once: answered or rejected with a reason, under duplicates and replays (R23)."""
 
 import json
+from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
@@ -22,6 +24,35 @@ def test_every_image_of_a_batch_gets_its_result_lineage_and_line_in_the_lake(con
     line = consumer.firehose.lines[0]
     assert (line["status"], line["label"], line["confidence"]) == ("DONE", "7", 0.91)
     assert line["submitted_at"] == "2026-11-30 07:00:00.000"
+
+
+@pytest.mark.parametrize(("confidence", "uncertain"), [(0.49, 3.0), (0.5, 0.0)])
+def test_answers_are_counted_as_the_api_counts_them(
+    consumer: Consumer, capsys: pytest.CaptureFixture[str], confidence: float, uncertain: float
+) -> None:
+    consumer.endpoint.confidence = confidence
+    consumer.work(*[consumer.stream.image(name) for name in ids(3)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if '"LowConfidence"' in line]
+    (counted,) = map(json.loads, lines)
+    assert counted["line"] == "champion"
+    assert (sum(counted["Predictions"]), sum(counted["LowConfidence"])) == (3.0, uncertain)
+    (directive,) = counted["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "Vision"
+    assert set(directive["Dimensions"][0]) == {"service", "line"}
+
+
+def test_alarm_that_looks_often_gets_answers_by_the_second(load_function: Callable[..., ModuleType]) -> None:
+    names = {
+        "CHAMPION_ENDPOINT": "c",
+        "SMOKE_ENDPOINT": "s",
+        "UPLOADS_BUCKET": "b",
+        "RESULTS_TABLE": "r",
+        "LINEAGE_TABLE": "t",
+        "DELIVERY_STREAM": "d",
+    }
+    often = load_function("consume", **names, METRICS_PERIOD_SECONDS="10")
+    seldom = load_function("consume", **names, METRICS_PERIOD_SECONDS="60")
+    assert (often.resolution.value, seldom.resolution.value) == (1, 60)
 
 
 def test_each_line_is_answered_by_its_own_endpoint(consumer: Consumer) -> None:

@@ -92,13 +92,31 @@ class BurstWorld:
         self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps(body))
         time.sleep(0.01)
 
+    def fail_to_deliver(self, id: str = "") -> str:
+        """What EventBridge leaves in the queue of an upload's event; returns the prediction's id."""
+        id = id or f"p-{uuid.uuid4().hex}"
+        event = {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "time": "2026-11-30T07:00:00Z",
+            "detail": {"bucket": {"name": "uploads"}, "object": {"key": f"uploads/{id}", "size": 1234}},
+        }
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps(event))
+        time.sleep(0.01)
+        return id
+
     def ids(self) -> list[str]:
         """The ids of all records of the stream, in order."""
+        return [json.loads(each).get("id", "") for each in self.records()]
+
+    def records(self) -> list[bytes]:
+        """The data of all records of the stream, in order."""
         iterator = self.kinesis.get_shard_iterator(
             StreamName=self.stream, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
-        records = self.kinesis.get_records(ShardIterator=iterator)["Records"]
-        return [json.loads(each["Data"]).get("id", "") for each in records]
+        return [each["Data"] for each in self.kinesis.get_records(ShardIterator=iterator)["Records"]]
 
     def waiting(self) -> int:
         """Messages in the queue, hidden ones too."""

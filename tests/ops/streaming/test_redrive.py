@@ -11,6 +11,7 @@ import pytest
 from tests.ops.conftest import person
 from tests.ops.streaming.conftest import BurstWorld
 from tests.twin.conftest import DEV, ROOT
+from vision_runtime.claim_check import ClaimCheck
 
 pytestmark = pytest.mark.twin
 POLICY = json.loads((ROOT / "docs" / "operator-policy.json").read_text())
@@ -117,6 +118,27 @@ def test_shard_that_is_no_more_loses_nothing_in_silence(
     told = redriven(command, code=1)
     assert told["missing"] == 2
     assert path.waiting() == 1
+
+
+def test_upload_whose_event_was_not_delivered_comes_into_the_stream_once(
+    path: BurstWorld, command: Callable[..., Any]
+) -> None:
+    id = path.fail_to_deliver()
+    path.fail_to_deliver(id)  # EventBridge delivers at least once, failures too
+    assert redriven(command)["put_back"] == [id]
+    check = ClaimCheck.from_json(path.records()[-1], "uploads")
+    assert (check.id, check.key, check.line, check.bytes) == (id, f"uploads/{id}", "champion", 1234)
+    assert check.submitted_at == "2026-11-30T07:00:00.000000Z"
+    assert path.waiting() == 0
+
+
+def test_upload_that_was_answered_meanwhile_is_not_put_back(
+    path: BurstWorld, command: Callable[..., Any]
+) -> None:
+    path.note(path.fail_to_deliver(), "DONE")
+    told = redriven(command)
+    assert (told["put_back"], told["answered"]) == ([], 1)
+    assert path.waiting() == 0
 
 
 def test_message_about_something_else_is_kept_and_told(path: BurstWorld, command: Callable[..., Any]) -> None:

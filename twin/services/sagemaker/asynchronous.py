@@ -14,8 +14,9 @@ from typing import Any
 from twin import glue
 from twin.json_service import Response, ServiceError
 from twin.services.sagemaker import async_config, invocation_metrics, roles
+from twin.services.sagemaker.connections import ModelUnreachableError, UndeliveredError
 from twin.services.sagemaker.deploying import PLAN, Deployer
-from twin.services.sagemaker.model_server import ModelUnreachableError, RetiredError, UndeliveredError
+from twin.services.sagemaker.model_server import RetiredError
 from twin.services.sagemaker.records import ENDPOINT, Record, Records
 from twin.services.sagemaker.serving import Traffic
 from twin.services.sagemaker.storage import Storage, StorageError

@@ -1,13 +1,11 @@
 """The process that serves one variant: pinged until healthy, asked, restarted when it dies."""
 
 import contextlib
-import http.client
 import logging
 import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from twin import glue, processes
@@ -15,6 +13,7 @@ from twin.images.container import Container, aws_environment
 from twin.images.image import ImageError, find
 from twin.json_service import ServiceError
 from twin.services.sagemaker import roles
+from twin.services.sagemaker.connections import Answer, Connections, ModelUnreachableError
 from twin.services.sagemaker.multi_model import VARIABLES, LoadedModels, is_multi_model
 from twin.services.sagemaker.records import Record
 from twin.services.sagemaker.storage import Storage, StorageError
@@ -34,25 +33,8 @@ class StartError(Exception):
     """A variant cannot be served; the message is the endpoint's failure reason."""
 
 
-class ModelUnreachableError(Exception):
-    """The model's process did not answer: it is not there, died, or took too long."""
-
-
-class UndeliveredError(ModelUnreachableError):
-    """Nothing listened: the request was not handed over, and another server may have it."""
-
-
 class RetiredError(Exception):
     """The server takes no more requests: another has taken over."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model answered to an invocation."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class ModelServer:
@@ -69,7 +51,7 @@ class ModelServer:
         self._pump: threading.Thread | None = None
         self._variables: dict[str, str] = {}
         self._words: list[str] = []
-        self._port = 0
+        self._connections = Connections(0)
         self._code: int | None = None
         self._last: list[str] = []
         self._retired = self._draining = False
@@ -135,17 +117,16 @@ class ModelServer:
     def _launch(self, container: Container) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
+            port = int(probe.getsockname()[1])
+        self._connections.close()
+        self._connections = Connections(port)
         self._code = None
         if self._models is not None:
             self._models.forget()
-        port = {
-            "SAGEMAKER_BIND_TO_PORT": str(self._port),
-            "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}",
-        }
+        listen = {"SAGEMAKER_BIND_TO_PORT": str(port), "SAGEMAKER_SAFE_PORT_RANGE": f"{port}-{port}"}
         name = f"endpoint {self._endpoint['EndpointName']} variant {self.variant}"
         try:
-            container.start(self._words, {**self._variables, **port}, name=name)
+            container.start(self._words, {**self._variables, **listen}, name=name)
         except ImageError as fault:
             raise StartError(f"Variant {self.variant}: {fault}") from fault
         self._pump = glue.spawn(self._follow, container, name=f"twin-output-{self.variant}")
@@ -162,7 +143,7 @@ class ModelServer:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self._code is None and not self._retired:
             try:
-                if self._ask("GET", "/ping", {}, b"", _PING_TIMEOUT_SECONDS).status == 200:
+                if self._connections.ask("GET", "/ping", {}, b"", _PING_TIMEOUT_SECONDS).status == 200:
                     return True
             except ModelUnreachableError:
                 pass
@@ -189,7 +170,7 @@ class ModelServer:
 
     def _tell(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
-        answer = self._ask(method, path, headers, body, INVOCATION_TIMEOUT_SECONDS)
+        answer = self._connections.ask(method, path, headers, body, INVOCATION_TIMEOUT_SECONDS)
         return answer.status, answer.body
 
     def _path(self, target: str) -> str:
@@ -219,35 +200,11 @@ class ModelServer:
                 raise RetiredError
             self._in_flight += 1
         try:
-            return self._ask("POST", self._path(target), headers, body, timeout)
+            return self._connections.ask("POST", self._path(target), headers, body, timeout)
         finally:
             with self._idle:
                 self._in_flight -= 1
                 self._idle.notify_all()
-
-    def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout)
-        try:
-            connection.connect()
-        except OSError as fault:
-            raise UndeliveredError(
-                f"The container did not answer ({type(fault).__name__}: {fault})"
-            ) from fault
-        try:
-            connection.request(method, path, body=body, headers=dict(headers))
-            response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
-        except TimeoutError as fault:
-            raise ModelUnreachableError(
-                "Your invocation timed out while waiting for a response from container primary. Review the "
-                "latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
-            ) from fault
-        except (OSError, http.client.HTTPException) as fault:
-            raise ModelUnreachableError(
-                f"The container did not answer ({type(fault).__name__}: {fault})"
-            ) from fault
-        finally:
-            connection.close()
 
     def refuse(self) -> None:
         """Take no more requests: `RetiredError` tells each caller to ask who answers since."""
@@ -266,6 +223,7 @@ class ModelServer:
         ended, self._retired = self._retired, True
         if not ended and self._container is not None and self._container.process is not None:
             processes.end(self._container.process)
+            self._connections.close()
             self._container.remove()
             with contextlib.suppress(OSError):  # another variant's server is still in it
                 self._folder.parent.rmdir()

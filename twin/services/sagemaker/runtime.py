@@ -11,8 +11,9 @@ from twin import glue
 from twin.json_service import NotImplementedInTwin, Response, ServiceError
 from twin.services.sagemaker import async_config, invocation_metrics
 from twin.services.sagemaker.asynchronous import Asynchronous
+from twin.services.sagemaker.connections import Answer, ModelUnreachableError, UndeliveredError
 from twin.services.sagemaker.deploying import Deployer
-from twin.services.sagemaker.model_server import Answer, ModelUnreachableError, RetiredError, UndeliveredError
+from twin.services.sagemaker.model_server import RetiredError
 from twin.services.sagemaker.records import Record
 from twin.services.sagemaker.serverless import Concurrency
 from twin.services.sagemaker.serving import Traffic
