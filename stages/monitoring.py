@@ -61,8 +61,11 @@ class MonitoringStack(Stack):
             "feedback": inference.feedback,
             "gate": promotion.gate,
         } | training.functions
+        if promotion.models is not None:
+            functions |= {f"{line}-model": model for line, model in promotion.models.functions.items()}
         guards = guardrails(
             lines,
+            on_functions=environment.hosting.on_functions,
             low_confidence=quality.low_confidence,
             low_confidence_percent=quality.low_confidence_percent,
             error_percent=quality.error_percent,

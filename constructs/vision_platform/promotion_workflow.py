@@ -23,6 +23,10 @@ from vision_platform.promotion_language import PromotionParts
 from vision_platform.promotion_plan import HostingPlan
 from vision_platform.workflow_machine import WorkflowMachine
 
+_BY_DEPLOYMENT = (
+    "Models, packages and configurations are named after deployments that are yet to come; each action fixes "
+    "the kind of resource, and the pattern admits this environment's names only"
+)
 _TRACKING = "Target tracking names its alarms itself, after the endpoint"
 _SCALING = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
 
@@ -62,8 +66,11 @@ class PromotionWorkflow(WorkflowMachine):
         super().__init__(scope, id, name=f"{lines.prefix}-promotion", role=role)
         self._resources = resources
         self._allow_own_account(key)
-        self._allow_hosting()
-        self._allow_scaling(plan)
+        if plan.functions is not None:
+            self._allow_functions()
+        else:
+            self._allow_hosting()
+            self._allow_scaling(plan)
         states = definition(
             PromotionParts(
                 prefix=lines.prefix,
@@ -114,15 +121,10 @@ class PromotionWorkflow(WorkflowMachine):
                 "sagemaker:UpdateEndpoint",
             ],
             [lines.of_runs(self, f"{lines.prefix}-")],
-            because="Models, packages and configurations are named after deployments that are yet to come; "
-            "each action fixes the kind of resource, and the pattern admits this environment's names only",
+            because=_BY_DEPLOYMENT,
             by_name=True,
         )
-        allow(
-            self.role,
-            ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"],
-            [lines.arn(self, "endpoint", lines.endpoint(line)) for line in lines.names],
-        )
+        self._allow_endpoints()
         allow(
             self.role,
             ["iam:PassRole"],
@@ -133,6 +135,36 @@ class PromotionWorkflow(WorkflowMachine):
         alarms = [self._alarm(name) for name in self._resources.alarms]
         for role in (self.role, self._resources.hosting):
             allow(role, ["cloudwatch:DescribeAlarms"], alarms)
+
+    def _allow_endpoints(self) -> None:
+        """To look at the lines' endpoints, and to take one away."""
+        lines = self._resources.lines
+        allow(
+            self.role,
+            ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"],
+            [lines.arn(self, "endpoint", lines.endpoint(line)) for line in lines.names],
+        )
+
+    def _allow_functions(self) -> None:
+        """Functions serve: of SageMaker's there may be what another hosting mode has left."""
+        lines = self._resources.lines
+        allow(
+            self.role,
+            ["sagemaker:DescribeModelPackage", "sagemaker:DeleteModel", "sagemaker:DeleteEndpointConfig"],
+            [lines.of_runs(self, f"{lines.prefix}-")],
+            because=_BY_DEPLOYMENT,
+            by_name=True,
+        )
+        self._allow_endpoints()
+        allow(
+            self.role,
+            ["lambda:InvokeFunction"],
+            [lines.function_arn(self, line) for line in lines.names],
+        )
+        allow(
+            self.role, ["cloudwatch:DescribeAlarms"], [self._alarm(name) for name in self._resources.alarms]
+        )
+        allow(self.role, ["cloudwatch:DeleteAlarms"], [self._alarm(f"{lines.endpoint(CHAMPION)}-backlog")])
 
     def _allow_scaling(self, plan: HostingPlan) -> None:
         """Scaling stops while a model changes; it does for a caller only what the caller may do itself."""

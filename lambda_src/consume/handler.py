@@ -21,7 +21,7 @@ from writing import Writer
 
 from vision_runtime import environment
 from vision_runtime.asking import CLIENT
-from vision_runtime.hosting import model_runtime
+from vision_runtime.hosting import SHOWN, model_runtime
 from vision_runtime.read_ahead import MOST
 from vision_runtime.results import Result, Status
 from vision_runtime.tracing import trace_calls
@@ -47,7 +47,7 @@ _service = environment.text(os.environ, "POWERTOOLS_SERVICE_NAME")
 
 def _model_client(service: str) -> Any:
     made: Any = boto3.client(service, config=CLIENT)
-    trace_calls(made, shown={"EndpointName": "endpoint_name"})
+    trace_calls(made, shown=SHOWN)
     return made
 
 

@@ -18,10 +18,10 @@ from config import Config, Line
 from inputs import Prepared, prepare
 
 from vision_runtime import cors, idempotency_key
-from vision_runtime.asking import CLIENT, MAX_BODY, Prediction, ask, ask_many
+from vision_runtime.asking import CLIENT, Prediction, ask, ask_many
 from vision_runtime.breaker import CircuitBreaker
 from vision_runtime.budget import BoundedClients, Budget
-from vision_runtime.hosting import model_runtime
+from vision_runtime.hosting import SHOWN, model_runtime, most_bytes
 from vision_runtime.image_request import read_images
 from vision_runtime.lineage import PredictionRecord, record_prediction
 from vision_runtime.problem import Problem
@@ -50,7 +50,7 @@ resolution = MetricResolution.High if config.metrics_period_seconds < 60 else Me
 def _make_runtime(settings: ClientConfig) -> Any:
     def make(service: str) -> Any:
         made: Any = session.create_client(service, config=settings)
-        trace_calls(made, shown={"EndpointName": "endpoint_name"})
+        trace_calls(made, shown=SHOWN)
         return made
 
     return model_runtime(os.environ, make)
@@ -135,7 +135,7 @@ def _ask(line: Line, images: list[bytes], budget: Budget) -> list[Prediction]:
     breaker = breakers[line.endpoint]
     started = time.perf_counter()
     found: list[Prediction] = []
-    at_once = max(1, MAX_BODY // config.spec.input.byte_count)
+    at_once = max(1, most_bytes(os.environ) // config.spec.input.byte_count)
     try:
         for first in range(0, len(images), at_once):
             runtime, some = runtimes.within(budget), images[first : first + at_once]

@@ -34,8 +34,7 @@ _JUDGE = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from predictor import Predictor
-from http_serving import predictions
+from predictor import Predictor, predictions
 predictor = Predictor.load(Path(sys.argv[2]))
 images = predictor.images(Path(sys.argv[3]).read_bytes())
 answers = [predictions(predictor, images[at : at + 1], {})["predictions"][0] for at in range(len(images))]
