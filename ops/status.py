@@ -17,9 +17,16 @@ from ops.faults import OperatorFault, in_words, is_absent
 from ops.pipeline import Approval, NoPipeline, Pipeline
 from ops.terminal import say
 
+_LINES = ("champion", "smoke")
 _LOOK_BACK = timedelta(days=1)
 _FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
-_STYLE = {"Succeeded": "green", "InService": "green", "Failed": "bold red", "InProgress": "yellow"}
+_STYLE = {
+    "Succeeded": "green",
+    "InService": "green",
+    "Active": "green",
+    "Failed": "bold red",
+    "InProgress": "yellow",
+}
 Record = dict[str, Any]
 
 
@@ -50,8 +57,12 @@ def collect(deployment: Deployment, access: Access) -> tuple[Record, list[Approv
 def _environment(deployment: Deployment, place: Place, access: Access) -> Record:
     prefix = deployment.prefix(place.name)
     told: Record = {"name": place.name, "account": place.account, "region": place.region, "unknown": []}
+    own = next(each for each in deployment.environments if each.name == place.name)
     questions: dict[str, Callable[[], list[Record]]] = {
-        "endpoints": lambda: endpoints(access.client(place, "sagemaker"), prefix),
+        "endpoints": lambda: [
+            *endpoints(access.client(place, "sagemaker"), prefix),
+            *(functions(access.client(place, "lambda"), prefix) if own.on_functions else ()),
+        ],
         "alarms": lambda: alarms(access.client(place, "cloudwatch"), prefix),
         "failed_workflows": lambda: failed_workflows(access.client(place, "stepfunctions"), place, prefix),
     }
@@ -74,6 +85,20 @@ def endpoints(sagemaker: Any, prefix: str) -> list[Record]:
         for each in page["Endpoints"]
         if each["EndpointName"].startswith(prefix)
     ]
+
+
+def functions(api: Any, prefix: str) -> list[Record]:
+    """The functions that serve models where no endpoint does, and how they are."""
+    found: list[Record] = []
+    for name in (f"{prefix}{line}-model" for line in _LINES):
+        try:
+            told = api.get_function_configuration(FunctionName=name)
+        except ClientError as fault:
+            if not is_absent(fault):
+                raise
+            continue
+        found.append({"kind": "function", "name": name, "status": told["State"]})
+    return found
 
 
 def alarms(cloudwatch: Any, prefix: str) -> list[Record]:
@@ -137,7 +162,8 @@ def show(told: Record, waiting: list[Approval]) -> None:
         if not environment["endpoints"]:
             say("  no endpoint")
         for each in environment["endpoints"]:
-            say(f"  endpoint {each['name']}: {each['status']}", style=_STYLE.get(each["status"], ""))
+            kind = each.get("kind", "endpoint")
+            say(f"  {kind} {each['name']}: {each['status']}", style=_STYLE.get(each["status"], ""))
         for each in environment["alarms"]:
             say(f"  ALARM {each['name']}: {each['reason']}", style="bold red")
         for each in environment["failed_workflows"]:

@@ -29,6 +29,7 @@ MODES: dict[str, dict[str, Any]] = {
         "step_wait_seconds": 15,
         "bake_seconds": 2,
     },
+    "lambda": {"strategy": "canary", "step_wait_seconds": 40, "bake_seconds": 10},
     "multi-model": {"strategy": "canary", "instance_count": 2, "step_wait_seconds": 40, "bake_seconds": 10},
 }
 
