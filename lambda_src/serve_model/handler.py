@@ -4,12 +4,9 @@ An event names the model by its archive below the line's folder, tells where it 
 as endpoints take them, in base64; the answer is that of an endpoint. Without images the model is only loaded.
 What the caller did wrong is answered as `{"refused": why}`; a model that cannot be served is an error.
 """
-# The package takes predictor.py and spec.py from the model's code.
-# pyright: reportMissingImports=false
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 import time
@@ -21,7 +18,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import ClientError
 from models import ModelMissing, Models
-from predictor import predictions
+from serving import answer
 
 from vision_runtime import environment
 from vision_runtime.environment import ConfigurationError
@@ -67,16 +64,9 @@ models = Models(_fetch)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - Lambda's own signature
     """Answer one request. Raises ModelMissing or ModelBroken, and what S3 raises."""
-    name = str(event["model"])
-    if not models.holds(name):
-        began = time.monotonic()
-        models.get(name)
-        logger.info("loaded a model", model=name, seconds=round(time.monotonic() - began, 3))
-    predictor = models.get(name)
-    if "images" not in event:
-        return {"loaded": name}
-    try:
-        images = predictor.images(base64.b64decode(event["images"], validate=True))
-    except ValueError as error:
-        return {"refused": str(error)}
-    return predictions(predictor, images, event.get("origin", {}))
+    if models.holds(str(event["model"])):
+        return answer(models, event)
+    began = time.monotonic()
+    models.get(str(event["model"]))
+    logger.info("loaded a model", model=event["model"], seconds=round(time.monotonic() - began, 3))
+    return answer(models, event)
