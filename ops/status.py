@@ -59,13 +59,12 @@ def _environment(deployment: Deployment, place: Place, access: Access) -> Record
     told: Record = {"name": place.name, "account": place.account, "region": place.region, "unknown": []}
     own = next(each for each in deployment.environments if each.name == place.name)
     questions: dict[str, Callable[[], list[Record]]] = {
-        "endpoints": lambda: [
-            *endpoints(access.client(place, "sagemaker"), prefix),
-            *(functions(access.client(place, "lambda"), prefix) if own.on_functions else ()),
-        ],
+        "endpoints": lambda: endpoints(access.client(place, "sagemaker"), prefix),
         "alarms": lambda: alarms(access.client(place, "cloudwatch"), prefix),
         "failed_workflows": lambda: failed_workflows(access.client(place, "stepfunctions"), place, prefix),
     }
+    if own.on_functions:
+        questions["functions"] = lambda: functions(access.client(place, "lambda"), prefix)
     for name, ask in questions.items():
         try:
             told[name] = ask()
@@ -97,7 +96,7 @@ def functions(api: Any, prefix: str) -> list[Record]:
             if not is_absent(fault):
                 raise
             continue
-        found.append({"kind": "function", "name": name, "status": told["State"]})
+        found.append({"name": name, "status": told["State"]})
     return found
 
 
@@ -159,11 +158,13 @@ def show(told: Record, waiting: list[Approval]) -> None:
         say(f"  decide: python -m ops approve{flag}, or with --reject")
     for environment in told["environments"]:
         say(f"{environment['name']} ({environment['account']}, {environment['region']})", style="bold")
-        if not environment["endpoints"]:
+        models = environment.get("functions", [])
+        if not environment["endpoints"] and not models:
             say("  no endpoint")
+        for each in models:
+            say(f"  function {each['name']}: {each['status']}", style=_STYLE.get(each["status"], ""))
         for each in environment["endpoints"]:
-            kind = each.get("kind", "endpoint")
-            say(f"  {kind} {each['name']}: {each['status']}", style=_STYLE.get(each["status"], ""))
+            say(f"  endpoint {each['name']}: {each['status']}", style=_STYLE.get(each["status"], ""))
         for each in environment["alarms"]:
             say(f"  ALARM {each['name']}: {each['reason']}", style="bold red")
         for each in environment["failed_workflows"]:

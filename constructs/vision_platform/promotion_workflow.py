@@ -20,7 +20,7 @@ from vision_platform.package_sharing import ModelSource
 from vision_platform.permissions import PlatformRole, allow, service_role
 from vision_platform.promotion_definition import definition
 from vision_platform.promotion_language import PromotionParts
-from vision_platform.promotion_plan import HostingPlan
+from vision_platform.promotion_plan import HostingPlan, ModelFunctions
 from vision_platform.workflow_machine import WorkflowMachine
 
 _BY_DEPLOYMENT = (
@@ -65,12 +65,12 @@ class PromotionWorkflow(WorkflowMachine):
         lines = resources.lines
         super().__init__(scope, id, name=f"{lines.prefix}-promotion", role=role)
         self._resources = resources
-        self._allow_own_account(key)
+        self._allow_own_account(key, plan.functions)
         if plan.functions is not None:
             self._allow_functions()
         else:
             self._allow_hosting()
-            self._allow_scaling(plan)
+        self._allow_scaling(plan)
         states = definition(
             PromotionParts(
                 prefix=lines.prefix,
@@ -86,7 +86,7 @@ class PromotionWorkflow(WorkflowMachine):
         self._make(states, key=key, log_retention_days=log_retention_days)
         self._tidy_up()
 
-    def _allow_own_account(self, key: PlatformKey) -> None:
+    def _allow_own_account(self, key: PlatformKey, functions: ModelFunctions | None) -> None:
         resources = self._resources
         resources.table.allow_actions(
             self.role,
@@ -94,7 +94,8 @@ class PromotionWorkflow(WorkflowMachine):
         )
         resources.bus.allow_publishing(self.role)
         key.allow_use(self.role)
-        key.allow_for_volumes(self.role)
+        if functions is None:
+            key.allow_for_volumes(self.role)
         allow(
             self.role,
             ["states:DescribeExecution"],
@@ -164,10 +165,12 @@ class PromotionWorkflow(WorkflowMachine):
         allow(
             self.role, ["cloudwatch:DescribeAlarms"], [self._alarm(name) for name in self._resources.alarms]
         )
-        allow(self.role, ["cloudwatch:DeleteAlarms"], [self._alarm(f"{lines.endpoint(CHAMPION)}-backlog")])
 
     def _allow_scaling(self, plan: HostingPlan) -> None:
-        """Scaling stops while a model changes; it does for a caller only what the caller may do itself."""
+        """Scaling stops while a model changes, and ends with its endpoint.
+
+        It does for a caller only what the caller may do itself.
+        """
         targets_of_scaling = Stack.of(self).format_arn(
             service="application-autoscaling", resource="scalable-target", resource_name="*"
         )
