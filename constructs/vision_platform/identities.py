@@ -73,7 +73,15 @@ class Identities(Construct):
             "EvaluationJob", "sagemaker", "Evaluation jobs", jobs, reads=EVALUATION
         )
         if models_on_functions:
-            self.hosting = self._role("Hosting", "lambda", "Models on functions", functions, reads=HOSTING)
+            # The endpoint of another hosting mode answers until those who ask are deployed anew.
+            self.hosting = self._role(
+                "Hosting",
+                "lambda",
+                "Models on functions",
+                functions,
+                reads=HOSTING,
+                until_replaced="sagemaker.amazonaws.com",
+            )
         else:
             self.hosting = self._role("Hosting", "sagemaker", "Model endpoints", jobs, reads=HOSTING)
         self.workflow = self._role("Workflow", "states", "Runs the training workflow", workflows)
@@ -104,6 +112,7 @@ class Identities(Construct):
         shared_policy: str | None = None,
         *,
         reads: str | None = None,
+        until_replaced: str | None = None,
     ) -> PlatformRole:
         named = self._reader_prefix is not None and reads is not None
         return service_role(
@@ -114,6 +123,7 @@ class Identities(Construct):
             description=description,
             account_level=self._account_level,
             shared_policy=shared_policy,
+            until_replaced=until_replaced,
         )
 
     def _let_gateways_log(self) -> None:
