@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.twin.sagemaker.conftest import Place
 from tests.twin.stepfunctions.conftest import Machines
 
 pytestmark = [pytest.mark.twin, pytest.mark.delivery]
+_HOMES = itertools.count(1)
 # Requests name their model in these.
 BY_NAME = ("multi-model", "lambda")
 Register = Callable[[str, str], str]
@@ -29,7 +31,9 @@ class Home:
         from dataclasses import replace
 
         assembly = synthesize_one(folder, hosting=SETTINGS[mode])
-        own = replace(bench.with_table(f"lineage-{mode}"), statements=deployed_statements(assembly, place))
+        own = replace(
+            bench.with_table(f"lineage-{next(_HOMES)}"), statements=deployed_statements(assembly, place)
+        )
         self.mode, self.place = mode, place
         rollout: dict[str, Any] = {"bake_seconds": 12}
         if mode in BY_NAME:
