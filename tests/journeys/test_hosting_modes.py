@@ -18,7 +18,7 @@ from ops.models.home import Home
 from ops.models.pictures import of_the_champion
 from ops.models.records import Records
 from ops.models.traffic import Client
-from ops.status import functions
+from ops.status import endpoints, functions
 from tests.faults import platform as platforms
 from tests.faults.world import sample_data
 from tests.journeys.test_models import IMAGES, SETTINGS
@@ -127,6 +127,40 @@ def test_smoke_test_proves_the_environment(place: Place, tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+
+
+def test_change_of_the_mode_is_a_deployment_and_a_promotion(place: Place, tmp_path: Path) -> None:
+    if place.mode != "lambda":
+        pytest.skip("endpoints are updated or replaced by the next promotion: tests/hosting")
+    package = champion(place)["model_package_arn"]
+    real_time = {"hosting": {"mode": "real-time", **MODES["asynchronous"]}}
+
+    there = platforms.deploy_again(place.platform, tmp_path / "there", **{**SETTINGS, **real_time})
+    assert functions(there.home.client("lambda"), f"{there.home.prefix}-") == []
+    assert _promoted(there.home, package)
+    assert _answers(there.home) == {(package, "")}
+
+    hosting = {"hosting": {"mode": place.mode, **MODES[place.mode]}}
+    back = platforms.deploy_again(there, tmp_path / "back", **{**SETTINGS, **hosting})
+    # Before anything is promoted: the functions ask for the champion on record.
+    assert _answers(back.home) == {(package, "")}
+    assert _promoted(back.home, package)
+    left = endpoints(back.home.client("sagemaker"), f"{back.home.prefix}-")
+    assert [each for each in left if each["status"] != "Deleting"] == []
+    assert _answers(back.home) == {(package, "")}
+
+
+def _promoted(home: Home, package: str) -> bool:
+    """Whether a person's promotion succeeds; alarms may still ring about the drill's model."""
+    execution = promotion.start(home, package, reason="rollback", deployment=promotion.new_id("again"))
+    return promotion.finish(home, execution)["status"] == "SUCCEEDED"
+
+
+def _answers(home: Home) -> set[tuple[str, str]]:
+    """Who answers a few pictures, and with which fault."""
+    now, client = Records(home).champion(), Client(home)
+    assert now is not None
+    return {(each.model, each.fault) for each in map(client.ask, of_the_champion(home, now)[:3])}
 
 
 def _pipelines_build(place: Place) -> dict[str, str]:
