@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from predictor import PROBABILITY_DECIMALS, Predictor
+from predictor import Predictor, predictions
 
 MAX_BODY = 6 * 1024 * 1024  # InvokeEndpoint takes 6 MB
 IDLE_SECONDS = 75  # longer than callers keep their connections
@@ -108,18 +108,3 @@ class Connection(BaseHTTPRequestHandler):
         """One line per request, except for the health checks, which come every few seconds."""
         if self.path != "/ping":
             sys.stderr.write(f"{self.address_string()} {format % args}\n")
-
-
-def predictions(predictor: Predictor, images: Any, come_from: dict[str, str]) -> dict[str, Any]:
-    """The document that answers a batch of images."""
-    classes = predictor.spec.classes
-    found = [
-        {
-            "label": classes[int(row.argmax())],
-            "probabilities": {
-                label: round(float(p), PROBABILITY_DECIMALS) for label, p in zip(classes, row, strict=True)
-            },
-        }
-        for row in predictor.probabilities(images)
-    ]
-    return {"predictions": found, **come_from}

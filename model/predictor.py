@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,21 @@ class Predictor:
         return np.frombuffer(body, np.uint8).reshape(
             -1, self.spec.height, self.spec.width, self.spec.channels
         )
+
+
+def predictions(predictor: Predictor, images: Any, come_from: Mapping[str, str]) -> dict[str, Any]:
+    """The document that answers a batch of images; `come_from` says which model it is."""
+    classes = predictor.spec.classes
+    found = [
+        {
+            "label": classes[int(row.argmax())],
+            "probabilities": {
+                label: round(float(p), PROBABILITY_DECIMALS) for label, p in zip(classes, row, strict=True)
+            },
+        }
+        for row in predictor.probabilities(images)
+    ]
+    return {"predictions": found, **come_from}
 
 
 def _check_signature(session: Any, spec: ModelSpec, path: Path) -> None:

@@ -44,6 +44,11 @@ class Environment:
     settings: dict[str, Any]
 
     @property
+    def on_functions(self) -> bool:
+        """Whether models are served by functions, and by no endpoint."""
+        return self.settings.get("hosting", {}).get("mode") == "lambda"
+
+    @property
     def places(self) -> tuple[Place, ...]:
         """Where it is deployed."""
         return tuple(Place(self.name, self.account, region) for region in self.regions)

@@ -17,9 +17,16 @@ from ops.faults import OperatorFault, in_words, is_absent
 from ops.pipeline import Approval, NoPipeline, Pipeline
 from ops.terminal import say
 
+_LINES = ("champion", "smoke")
 _LOOK_BACK = timedelta(days=1)
 _FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
-_STYLE = {"Succeeded": "green", "InService": "green", "Failed": "bold red", "InProgress": "yellow"}
+_STYLE = {
+    "Succeeded": "green",
+    "InService": "green",
+    "Active": "green",
+    "Failed": "bold red",
+    "InProgress": "yellow",
+}
 Record = dict[str, Any]
 
 
@@ -50,11 +57,14 @@ def collect(deployment: Deployment, access: Access) -> tuple[Record, list[Approv
 def _environment(deployment: Deployment, place: Place, access: Access) -> Record:
     prefix = deployment.prefix(place.name)
     told: Record = {"name": place.name, "account": place.account, "region": place.region, "unknown": []}
+    own = next(each for each in deployment.environments if each.name == place.name)
     questions: dict[str, Callable[[], list[Record]]] = {
         "endpoints": lambda: endpoints(access.client(place, "sagemaker"), prefix),
         "alarms": lambda: alarms(access.client(place, "cloudwatch"), prefix),
         "failed_workflows": lambda: failed_workflows(access.client(place, "stepfunctions"), place, prefix),
     }
+    if own.on_functions:
+        questions["functions"] = lambda: functions(access.client(place, "lambda"), prefix)
     for name, ask in questions.items():
         try:
             told[name] = ask()
@@ -74,6 +84,20 @@ def endpoints(sagemaker: Any, prefix: str) -> list[Record]:
         for each in page["Endpoints"]
         if each["EndpointName"].startswith(prefix)
     ]
+
+
+def functions(api: Any, prefix: str) -> list[Record]:
+    """The functions that serve models where no endpoint does, and how they are."""
+    found: list[Record] = []
+    for name in (f"{prefix}{line}-model" for line in _LINES):
+        try:
+            told = api.get_function_configuration(FunctionName=name)
+        except ClientError as fault:
+            if not is_absent(fault):
+                raise
+            continue
+        found.append({"name": name, "status": told["State"]})
+    return found
 
 
 def alarms(cloudwatch: Any, prefix: str) -> list[Record]:
@@ -134,8 +158,11 @@ def show(told: Record, waiting: list[Approval]) -> None:
         say(f"  decide: python -m ops approve{flag}, or with --reject")
     for environment in told["environments"]:
         say(f"{environment['name']} ({environment['account']}, {environment['region']})", style="bold")
-        if not environment["endpoints"]:
+        models = environment.get("functions", [])
+        if not environment["endpoints"] and not models:
             say("  no endpoint")
+        for each in models:
+            say(f"  function {each['name']}: {each['status']}", style=_STYLE.get(each["status"], ""))
         for each in environment["endpoints"]:
             say(f"  endpoint {each['name']}: {each['status']}", style=_STYLE.get(each["status"], ""))
         for each in environment["alarms"]:

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from planning.prices import S3_GETS, S3_PUTS, SERVERLESS_DATA_GB, SERVERLESS_GB_SECONDS, hourly_usd
+from planning.prices import (
+    LAMBDA_GB_SECONDS,
+    LAMBDA_REQUESTS,
+    S3_GETS,
+    S3_PUTS,
+    SERVERLESS_DATA_GB,
+    SERVERLESS_GB_SECONDS,
+    hourly_usd,
+)
+from planning.quotas import LAMBDA_CONCURRENCY
 
 DAYS, HOURS_A_DAY, SECONDS_A_DAY = 30.4, 24, 86_400
 BEGIN, END = "<!-- computed: begin -->", "<!-- computed: end -->"
@@ -37,6 +46,7 @@ class Load:
     # Beyond this share of the cores requests wait for each other.
     utilisation: float = 0.6
     serverless_memory_mb: int = 2048
+    lambda_memory_mb: int = 1769
     models: int = 10
 
     @property
@@ -71,6 +81,25 @@ def serverless(load: Load) -> float:
     return load.images_per_month * (compute + data)
 
 
+def on_functions(load: Load) -> float:
+    """US dollars a month: seconds by memory, and requests. The adapter waits as long in every mode."""
+    month = load.images_per_month
+    gb_seconds = month * _function_seconds(load) * load.lambda_memory_mb / 1024
+    return LAMBDA_GB_SECONDS.of(gb_seconds) + LAMBDA_REQUESTS.of(month / 1e6)
+
+
+def executions(load: Load) -> int:
+    """How many of the function's environments work at once in the busiest hour, on average and no less."""
+    rate = load.images_per_day * load.peak_hour_share / 3600
+    return math.ceil(rate * _function_seconds(load))
+
+
+def _function_seconds(load: Load) -> float:
+    """One request's time: an environment has one at a time, and what its memory brings of a vCPU."""
+    vcpus = min(1.0, load.lambda_memory_mb / _MEGABYTES_PER_VCPU)
+    return load.core_seconds / vcpus + _OVERHEAD_SECONDS
+
+
 def asynchronous(load: Load) -> float:
     """US dollars a month: instances in the active hours only, and the way of each image through S3."""
     requests = (2 * S3_PUTS.first + 3 * S3_GETS.first) / 1e6
@@ -90,6 +119,7 @@ MODES: dict[str, Callable[[Load], float]] = {
     "serverless": serverless,
     "asynchronous": asynchronous,
     "multi-model": multi_model,
+    "lambda": on_functions,
 }
 _ROWS = (1_000, 10_000, 100_000, 500_000, 2_000_000, 10_000_000)
 _FEWEST, _MOST = 100, 100_000_000
@@ -118,7 +148,8 @@ def table() -> str:
     names = [name if name != "multi-model" else f"multi-model, of {load.models}" for name in MODES]
     lines = [
         f"US dollars a month for hosting alone: {load.instance_type}, {load.core_seconds * 1000:g} ms of one "
-        f"core an image, {load.image_bytes // 1000} kB each, serverless with {load.serverless_memory_mb} MB.",
+        f"core an image, {load.image_bytes // 1000} kB each, serverless with {load.serverless_memory_mb} MB, "
+        f"lambda with {load.lambda_memory_mb} MB.",
         "",
         f"| images a day | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",
@@ -131,10 +162,18 @@ def table() -> str:
         ("serverless", "real-time"),
         ("serverless", "asynchronous"),
         ("asynchronous", "real-time"),
+        ("lambda", "real-time"),
+        ("lambda", "asynchronous"),
+        ("lambda", "serverless"),
     ):
         found = crossing(one, other)
         where = f"from about {found:,} images a day on" if found else "never"
         lines.append(f"- `{one}` is dearer than `{other}` {where}.")
+    busy = Load(images_per_day=_ROWS[-1])
+    lines.append(
+        f"- `lambda` needs {executions(busy)} executions at once in the busiest hour of {_ROWS[-1]:,} images "
+        f"a day; an account has {LAMBDA_CONCURRENCY.default:,.0f} for all of its functions."
+    )
     return "\n".join(lines)
 
 

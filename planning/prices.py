@@ -126,6 +126,11 @@ def all_prices() -> dict[str, Price]:
     return {name: each for name, each in globals().items() if isinstance(each, Price)}
 
 
+def function_hour_usd(memory_mb: int) -> float:
+    """A function's environment that works for a whole hour, on arm64."""
+    return 3600 * memory_mb / 1024 * LAMBDA_GB_SECONDS.first
+
+
 def request_usd() -> float:
     """One request of the API that the adapter works on for 300 ms with 1 GB: what a smoke test pays."""
     each = (API_REQUESTS.first + LAMBDA_REQUESTS.first) / 1e6

@@ -7,14 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 
+from smoke_tests import endpoints, functions
 from smoke_tests.api import Api
 from smoke_tests.budget import Budget
 from smoke_tests.dataset import Dataset
+from smoke_tests.endpoints import EndpointState
 from smoke_tests.evidence import Evidence
 from smoke_tests.journal import Journal
 from smoke_tests.leftovers import SmokeLine
 from smoke_tests.lineage import Lineage
-from smoke_tests.sdk import Sdk
+from smoke_tests.sdk import DirectAnswer, Sdk
 from smoke_tests.session import Aws
 from smoke_tests.settings import Settings
 from smoke_tests.training import Outcome, execution_arn, running, running_promotions
@@ -60,6 +62,21 @@ class Context:
     def lineage(self) -> Lineage:
         """The environment's lineage."""
         return Lineage(self.aws.dynamodb, self.settings.lineage_table)
+
+    def serves(self, endpoint: str) -> EndpointState:
+        """What the line of that name serves now: its endpoint, or what requests to its function name."""
+        if not self.settings.model_function:
+            return endpoints.look(self.aws.sagemaker, endpoint)
+        return functions.state(self.lineage.target(endpoint.rpartition("-")[2]), endpoint)
+
+    def ask_directly(self, pixels: bytes) -> DirectAnswer:
+        """What the smoke model says of an image, as it takes it, without the API in front of it."""
+        function = self.settings.model_function
+        if not function:
+            return self.sdk.ask(self.settings.endpoint_name, pixels)
+        return functions.ask(
+            self.aws.session.client("lambda"), function, self.lineage.target("smoke"), pixels
+        )
 
     @cached_property
     def sdk(self) -> Sdk:

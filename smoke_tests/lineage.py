@@ -37,12 +37,19 @@ class Lineage:
 
     def item(self, kind: str, identity: str) -> dict[str, Any]:
         """The item of that kind and identity as plain values; empty when there is none."""
+        return self._get(f"{kind}#{identity}", kind)
+
+    def _get(self, pk: str, sk: str) -> dict[str, Any]:
         answer = self._dynamodb.get_item(
             TableName=self._table,
-            Key={"pk": {"S": f"{kind}#{identity}"}, "sk": {"S": kind}},
+            Key={"pk": {"S": pk}, "sk": {"S": sk}},
             ConsistentRead=True,
         )
         return self._plain(answer.get("Item", {}))
+
+    def target(self, line: str) -> dict[str, Any]:
+        """What requests of a line turn to, where they name their model; empty when there is none yet."""
+        return self._get(f"LINE#{line}", "TARGET")
 
     def related(self, owner: str, prefix: str) -> list[dict[str, Any]]:
         """Items filed under `owner` (such as RUN#<id>) in the index, whose sort key begins with `prefix`."""

@@ -85,6 +85,11 @@ class Settings(BaseModel):
         alias="CHAMPION_ENDPOINT_NAME",
         description="the champion's endpoint, when it is not named {platform}-{env}-champion",
     )
+    model_function: str = Field(
+        "",
+        alias="SMOKE_MODEL_FUNCTION",
+        description="the function that serves the smoke model; empty where an endpoint does",
+    )
     prices_of: str = Field(
         "prices that this run was given", alias="PRICES_OF", description="where the prices are from, and when"
     )

@@ -49,7 +49,7 @@ def budget(run: Context, check: Check) -> None:
 def smoke_line(run: Context, check: Check) -> None:
     """No other smoke run holds the environment; note what the champion is like before anything happens."""
     settings, aws = run.settings, run.aws
-    run.evidence.champion_before = endpoints.look(aws.sagemaker, settings.champion_endpoint_name)
+    run.evidence.champion_before = run.serves(settings.champion_endpoint_name)
     whole_line = SmokeLine(aws, settings, None)
     executions = run.executions(RUN_PREFIX)
     holders = [*executions, *(found.name for found in whole_line.endpoint())]
@@ -138,18 +138,24 @@ def accuracy(run: Context, check: Check) -> None:
 
 
 def endpoint(run: Context, check: Check) -> None:
-    """The smoke endpoint is in service with exactly the configuration that this run made."""
+    """The smoke line serves exactly this run's model: by the configuration that it made, or by a function."""
     outcome, expected = run.outcome, run.settings.endpoint_name
+    function = run.settings.model_function
     require(
         outcome.endpoint_name == expected,
         f"the workflow promoted to {outcome.endpoint_name}, not to the smoke endpoint {expected}",
     )
-    require(
-        run.run_id in outcome.endpoint_config_name,
-        f"endpoint configuration {outcome.endpoint_config_name} is not one of run {run.run_id}",
-    )
-    found = endpoints.look(run.aws.sagemaker, expected)
-    endpoints.require_serving(found, outcome.endpoint_config_name)
+    if function:
+        served_by = outcome.endpoint_config_name
+        require(served_by == function, f"the workflow promoted to {served_by}, not to function {function}")
+    else:
+        require(
+            run.run_id in outcome.endpoint_config_name,
+            f"endpoint configuration {outcome.endpoint_config_name} is not one of run {run.run_id}",
+        )
+    found = run.serves(expected)
+    wanted = f"{expected}-{run.run_id}" if function else outcome.endpoint_config_name
+    endpoints.require_serving(found, wanted)
     check.detail = f"{found.name}: {found.in_words()}"
 
 
@@ -270,5 +276,5 @@ def champion(run: Context, check: Check) -> None:
     before = run.evidence.champion_before
     if before is None:
         raise LookupError("nobody looked at the champion before the run")
-    after = endpoints.look(run.aws.sagemaker, before.name)
+    after = run.serves(before.name)
     check.detail = endpoints.require_untouched(before, after, run.run_id, run.lineage.is_champion_deployment)

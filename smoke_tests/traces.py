@@ -13,7 +13,6 @@ from smoke_tests.faults import CheckFailed
 # X-Ray shows a trace some seconds after its last segment has come.
 SETTLES_WITHIN = 120.0
 _STAGE, _LAMBDA, _FUNCTION = "AWS::ApiGateway::Stage", "AWS::Lambda", "AWS::Lambda::Function"
-_MODEL = "SageMaker Runtime"
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,25 @@ class Trace:
     hops: tuple[Hop, ...]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Who serves the model, as the function's call of it shows in a trace."""
+
+    service: str
+    shown: str
+    name: str
+
+
+def of_endpoint(name: str) -> Asked:
+    """The model behind an endpoint."""
+    return Asked("SageMaker Runtime", "endpoint_name", name)
+
+
+def of_function(name: str) -> Asked:
+    """The model behind a function."""
+    return Asked("Lambda", "function_name", name)
+
+
 def new_header() -> str:
     """A header that begins a trace which is recorded, whatever the share of traces that usually is."""
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Sampled=1"
@@ -46,8 +64,8 @@ def root_of(header: str) -> str:
     return parts.get("Root", "")
 
 
-def find(xray: Any, trace_id: str, endpoint: str, budget: Budget) -> Trace:
-    """The trace of a request that was answered by `endpoint`.
+def find(xray: Any, trace_id: str, asked: Asked, budget: Budget) -> Trace:
+    """The trace of a request that was answered by the model of `asked`.
 
     Raises:
         CheckFailed: naming the first part of the way that X-Ray does not know.
@@ -56,21 +74,21 @@ def find(xray: Any, trace_id: str, endpoint: str, budget: Budget) -> Trace:
     for _ in budget.polls(f"looking for trace {trace_id}", at_most=SETTLES_WITHIN):
         answer = xray.batch_get_traces(TraceIds=[trace_id])
         documents = [json.loads(one["Document"]) for trace in answer["Traces"] for one in trace["Segments"]]
-        lacking = _first_lacking(documents, endpoint)
+        lacking = _first_lacking(documents, asked)
         if not lacking:
             return Trace(trace_id, tuple(_hops(documents)))
     raise CheckFailed(f"trace {trace_id} lacks {lacking}")
 
 
-def _first_lacking(documents: list[dict[str, Any]], endpoint: str) -> str:
+def _first_lacking(documents: list[dict[str, Any]], asked: Asked) -> str:
     known = {document.get("origin") for document in documents}
     for origin in (_STAGE, _LAMBDA, _FUNCTION):
         if origin not in known:
             return f"a segment of {origin}; is tracing on there, and may it send?"
     parts = [part for document in documents for _, part in _inside(document, 0)]
-    calls = [part for part in parts if part.get("name") == _MODEL and part.get("namespace") == "aws"]
-    if not any(call.get("aws", {}).get("endpoint_name") == endpoint for call in calls):
-        return f"the function's call of endpoint {endpoint}"
+    calls = [part for part in parts if part.get("name") == asked.service and part.get("namespace") == "aws"]
+    if not any(call.get("aws", {}).get(asked.shown) == asked.name for call in calls):
+        return f"the function's call of {asked.shown.partition('_')[0]} {asked.name}"
     return ""
 
 

@@ -91,17 +91,19 @@ def trace(run: Context, check: Check) -> None:
     trace_id = next((one.trace_id for one in run.evidence.predictions if one.request_id), "")
     require(bool(trace_id), "no answer had an X-Amzn-Trace-Id")
     check.evidence["trace"] = trace_id
-    found = traces.find(run.aws.xray, trace_id, run.settings.endpoint_name, run.budget)
+    function = run.settings.model_function
+    asked = traces.of_function(function) if function else traces.of_endpoint(run.settings.endpoint_name)
+    found = traces.find(run.aws.xray, trace_id, asked, run.budget)
     run.evidence.trace = found
     check.detail = f"{trace_id}: {len(found.hops)} parts, from {found.hops[0].name} to {found.hops[-1].name}"
 
 
 def direct(run: Context, check: Check) -> None:
-    """The endpoint, asked without the API in front of it, says of one image what the API said of it."""
+    """The model, asked without the API in front of it, says of one image what the API said of it."""
     through_api = next((one for one in run.evidence.predictions if one.request_id), None)
     if through_api is None:
         raise CheckFailed("no answer of the API to compare with")
-    found = run.sdk.ask(run.settings.endpoint_name, _model_input(through_api.sample.content))
+    found = run.ask_directly(_model_input(through_api.sample.content))
     run.evidence.direct = found
     words = f"label {found.label} ({found.confidence:.3f}), through the API {through_api.label}"
     words += f" ({through_api.confidence:.3f})"
@@ -109,7 +111,7 @@ def direct(run: Context, check: Check) -> None:
     require(abs(found.confidence - through_api.confidence) <= _SAME_CONFIDENCE, words)
     require(
         found.model_version == run.outcome.model_package_arn,
-        f"the endpoint serves {found.model_version}, not this run's model",
+        f"the smoke line serves {found.model_version}, not this run's model",
     )
     check.detail = words
 

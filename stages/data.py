@@ -76,6 +76,8 @@ class DataStack(Stack):
             )
             group.apply_removal_policy(KEEP)
             self.model_groups[line] = group
+        # Where models lie, in a folder for each line (s3://..., without a slash at its end).
+        self.models_folder = f"s3://{self.lake.artifacts.bucket_name}/models"
         self.datasets_bucket = CfnOutput(self, "DatasetsBucket", value=self.lake.datasets.bucket_name)
         self.artifacts_bucket = CfnOutput(self, "ArtifactsBucket", value=self.lake.artifacts.bucket_name)
         self.uploads_bucket = CfnOutput(self, "UploadsBucket", value=self.lake.uploads.bucket_name)

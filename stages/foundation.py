@@ -41,6 +41,7 @@ class FoundationStack(Stack):
             trusted_account=tooling.account,
             trusted_role=smoke_step_role,
             reader_prefix=reader_prefix,
+            models_on_functions=environment.hosting.on_functions,
         )
         self.key = PlatformKey(self, "Encryption", alias=f"alias/{prefix}")
         self.bus = PlatformBus(self, "Events", name=prefix, key=self.key.key)
@@ -53,6 +54,7 @@ class FoundationStack(Stack):
                 zones=[f"{environment.region}{letter}" for letter in environment.network.zones],
                 key=self.key.key,
                 log_retention_days=environment.retention.log_days,
+                models_on_functions=environment.hosting.on_functions,
             )
             self.placement = network.placement
 

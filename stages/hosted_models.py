@@ -30,18 +30,25 @@ def allow_asking(
     """
     mode, role = environment.hosting.mode, function.role
     asynchronous = mode == "asynchronous"
-    allow(
-        role,
-        ["sagemaker:InvokeEndpointAsync" if asynchronous else "sagemaker:InvokeEndpoint"],
-        [lines.arn(function, "endpoint", lines.endpoint(line)) for line in lines.names],
-    )
+    if mode == "lambda":
+        asked = [lines.function_arn(function, line) for line in lines.names]
+        allow(role, ["lambda:InvokeFunction"], asked)
+    else:
+        allow(
+            role,
+            ["sagemaker:InvokeEndpointAsync" if asynchronous else "sagemaker:InvokeEndpoint"],
+            [lines.arn(function, "endpoint", lines.endpoint(line)) for line in lines.names],
+        )
     variables = {"HOSTING_MODE": mode}
     if asynchronous:
         asynchronous_results.allow_asking(role, data.lake.artifacts, lines)
         key.allow_use(role)
         variables["ASYNCHRONOUS_FOLDER"] = asynchronous_results.folder_of(data.lake.artifacts)
         variables["ASYNCHRONOUS_WAIT_SECONDS"] = str(wait_seconds)
-    if mode == "multi-model":
+    if mode == "lambda":
+        variables["MODELS_FOLDER"] = data.models_folder
+        variables |= {f"{line.upper()}_FUNCTION": lines.function(line) for line in lines.names}
+    if mode in ("multi-model", "lambda"):
         data.lineage.allow_actions(role, ["dynamodb:GetItem"])
     made = cast("lambda_.Function", function.function)
     for name, value in variables.items():

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.settings_hosting import HostingSettings
-from vision_platform.promotion_plan import Asynchronous, HostingPlan, MultiModel, Rollout, Serverless
+from vision_platform.promotion_plan import (
+    Asynchronous,
+    HostingPlan,
+    ModelFunctions,
+    MultiModel,
+    Rollout,
+    Serverless,
+)
 
 
 def hosting_plan(
@@ -19,8 +26,12 @@ def hosting_plan(
     alarms: Sequence[str],
     asynchronous: Asynchronous | None,
     multi_model: MultiModel | None,
+    functions: ModelFunctions | None = None,
 ) -> HostingPlan:
-    """What endpoints are made of; `asynchronous` and `multi_model` are for the modes of these names."""
+    """What endpoints are made of.
+
+    `asynchronous` and `multi_model` are for the modes of these names, `functions` is for mode `lambda`.
+    """
     return HostingPlan(
         image=image,
         role=role,
@@ -34,6 +45,7 @@ def hosting_plan(
         serverless=_serverless(settings) if settings.mode == "serverless" else None,
         asynchronous=asynchronous,
         multi_model=multi_model,
+        functions=functions,
         rollout=Rollout(
             strategy=settings.strategy,
             step_percent=settings.step_percent,

@@ -19,7 +19,7 @@ from vision_platform.api_document import KEY
 from vision_platform.api_keys import ApiKeys, UsageLimits
 from vision_platform.encryption import PlatformKey
 from vision_platform.identities import Identities
-from vision_platform.model_lines import ModelLines
+from vision_platform.model_lines import SMOKE, ModelLines
 from vision_platform.network import Placement
 from vision_platform.prediction_api import ApiAccess, ApiLimits, PredictionApi
 from vision_platform.smoke_access import SmokeAccess
@@ -130,6 +130,8 @@ class InferenceStack(Stack):
         smoke.allow_following(promotion.workflow.arn, promotion.workflow.execution_arn)
         smoke.allow_data(data.lake.datasets, data.lake.artifacts, key)
         smoke.allow_submissions(data.lake.uploads)
+        if promotion.models is not None:
+            smoke.allow_function(lines.function_arn(self, SMOKE))
         smoke.allow_lineage(data.lineage)
         smoke.allow_api(self.api.smoke_arns)
         smoke.allow_watching(

@@ -62,8 +62,11 @@ class MonitoringStack(Stack):
             "feedback": inference.feedback,
             "gate": promotion.gate,
         } | training.functions
+        if promotion.models is not None:
+            functions |= {f"{line}-model": model for line, model in promotion.models.functions.items()}
         guards = guardrails(
             lines,
+            on_functions=environment.hosting.on_functions,
             low_confidence=quality.low_confidence,
             low_confidence_percent=quality.low_confidence_percent,
             error_percent=quality.error_percent,
@@ -196,7 +199,7 @@ class MonitoringStack(Stack):
                 ),
                 _of_workflow("Training", machine),
                 _of_workflow("Promotion", promotions),
-                *guardrail_graphs(guards),
+                *guardrail_graphs(guards, on_functions=environment.hosting.on_functions),
                 *feedback_graphs(),
             ],
         )

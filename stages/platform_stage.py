@@ -193,6 +193,8 @@ class PlatformStage(Stage):
             "TRAINING_INSTANCE_TYPE": environment.training.instance_type,
             **smoke_prices(environment),
         }
+        if environment.hosting.on_functions:
+            self.smoke_variables["SMOKE_MODEL_FUNCTION"] = lines.function(SMOKE)
 
     def _set_zones(self, environment: EnvironmentSettings) -> None:
         """Answer the CDK's question for zones, for which the CLI would look them up and synthesize again."""

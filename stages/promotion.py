@@ -22,11 +22,12 @@ from vision_platform.guardrails import guardrail_alarms
 from vision_platform.identities import Identities
 from vision_platform.job_roles import JobRole
 from vision_platform.model_code import ServingImage
+from vision_platform.model_functions import FunctionSize, ServedModels
 from vision_platform.model_lines import CHAMPION, ModelLines
 from vision_platform.network import Placement
 from vision_platform.package_sharing import ModelReader, ModelSource, share_models
 from vision_platform.permissions import PlatformRole
-from vision_platform.promotion_plan import Asynchronous, HostingPlan, MultiModel
+from vision_platform.promotion_plan import Asynchronous, HostingPlan, ModelFunctions, MultiModel
 from vision_platform.promotion_workflow import PromotionResources, PromotionWorkflow
 
 _BY_RUN = "Evaluations are keyed by run, which nobody knows at deployment; the prefix says which kind"
@@ -59,11 +60,12 @@ class PromotionStack(Stack):
         self.image = ServingImage(self, "Serving", model=project_root / "model")
         self.gate = self._gate(project_root, identities.gate)
         data_lake.allow_reading(self.gate.role, data.lake.artifacts, ["evaluations/"], because=_BY_RUN)
-        hosting = self._hosting(identities.hosting)
-        hosting.allow_reading(data.lake.artifacts, "models/")
-        self.image.allow_pulling(hosting.role)
+        # Either endpoints run as the hosting role, or functions do.
+        on_functions = environment.hosting.on_functions
+        self.models = self._models(project_root, identities.hosting, data) if on_functions else None
+        endpoints = None if on_functions else self._endpoints(identities.hosting, data)
         if source is not None:
-            source.allow_models(hosting.role)
+            source.allow_models(identities.hosting)
             source.allow_evaluations(self.gate.role)
         share_models(
             readers,
@@ -78,13 +80,13 @@ class PromotionStack(Stack):
             self,
             "Workflow",
             role=identities.promotion,
-            plan=self._plan(hosting, alarms, data),
+            plan=self._plan(endpoints, alarms, data),
             resources=PromotionResources(
                 lines=lines,
                 table=data.lineage,
                 bus=bus,
                 gate=self.gate,
-                hosting=hosting.role,
+                hosting=identities.hosting,
                 source=source,
                 alarms=alarms,
             ),
@@ -116,9 +118,27 @@ class PromotionStack(Stack):
             role=role,
         )
 
-    def _hosting(self, role: PlatformRole) -> JobRole:
+    def _models(self, project_root: Path, role: PlatformRole, data: DataStack) -> ServedModels:
+        hosting = self._environment.hosting
+        return ServedModels(
+            self,
+            "Models",
+            project_root=project_root,
+            lines=self._lines,
+            folder=data.models_folder,
+            role=role,
+            artifacts=data.lake.artifacts,
+            size=FunctionSize(
+                memory_mb=hosting.lambda_memory_mb, reserved_concurrency=hosting.lambda_reserved_concurrency
+            ),
+            key=self._key,
+            placement=self._placement,
+            log_retention_days=self._environment.retention.log_days,
+        )
+
+    def _endpoints(self, role: PlatformRole, data: DataStack) -> JobRole:
         """Who endpoints run as. SageMaker would make their log groups itself: without a key, and forever."""
-        return JobRole(
+        hosting = JobRole(
             self,
             "Hosting",
             role=role,
@@ -136,25 +156,31 @@ class PromotionStack(Stack):
             key=self._key,
             placement=self._placement,
         )
+        hosting.allow_reading(data.lake.artifacts, "models/")
+        self.image.allow_pulling(hosting.role)
+        return hosting
 
-    def _plan(self, hosting: JobRole, alarms: Sequence[str], data: DataStack) -> HostingPlan:
+    def _plan(self, hosting: JobRole | None, alarms: Sequence[str], data: DataStack) -> HostingPlan:
         settings = self._environment.hosting
         return hosting_plan(
             settings,
-            image=self.image.uri,
-            role=hosting.role.role_arn,
+            image=self.image.uri if hosting else "",
+            role=hosting.role.role_arn if hosting else "",
             key=self._key.arn,
             vpc_config=self._placement.as_sagemaker() if self._placement else None,
             alarms=alarms,
-            asynchronous=self._asynchronous(hosting.role, data) if settings.mode == "asynchronous" else None,
+            asynchronous=self._asynchronous(hosting.role, data)
+            if hosting and settings.mode == "asynchronous"
+            else None,
             multi_model=self._multi_model(data) if settings.mode == "multi-model" else None,
+            functions=ModelFunctions(folder=data.models_folder) if settings.on_functions else None,
         )
 
     def _multi_model(self, data: DataStack) -> MultiModel:
         settings = self._environment.hosting
         made_of = (self.image.digest, settings.instance_type, str(settings.instance_count))
         return MultiModel(
-            folder=f"s3://{data.lake.artifacts.bucket_name}/models",
+            folder=data.models_folder,
             fleet=f"fleet-{hashlib.sha256(' '.join(made_of).encode()).hexdigest()[:8]}",
         )
 

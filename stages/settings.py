@@ -149,10 +149,11 @@ class EnvironmentSettings(Group):
 
     @model_validator(mode="after")
     def _serves_models_where_they_lie(self) -> EnvironmentSettings:
-        if self.hosting.mode == "multi-model" and self.models_from is not None:
+        if self.hosting.mode in ("multi-model", "lambda") and self.models_from is not None:
             raise ValueError(
-                "hosting.mode 'multi-model' loads models from this environment's own bucket, and models_from "
-                f"promotes those of '{self.models_from}': choose another mode, or take models_from out"
+                f"hosting.mode '{self.hosting.mode}' loads models from this environment's own bucket, and "
+                f"models_from promotes those of '{self.models_from}': choose another mode, or take "
+                "models_from out"
             )
         return self
 

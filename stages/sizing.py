@@ -58,8 +58,8 @@ def derived(workload: WorkloadSettings, groups: Mapping[str, Group]) -> dict[str
         for field in fields
         if f"{name}.{field}" not in set_by_hand
     }
-    if getattr(groups["hosting"], "mode", None) == "serverless":
-        # It has no instances; what the settings' own rules say of them stands.
+    if getattr(groups["hosting"], "mode", None) in ("serverless", "lambda"):
+        # They have no instances; what the settings' own rules say of them stands.
         found = {key: value for key, value in found.items() if not key.startswith("hosting.")}
     _agree_on_scaling(found, set_by_hand)
     # Without a number the stream is on demand.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -22,7 +22,10 @@ from vision_platform.permissions import PlatformRole, allow, allow_tracing, serv
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionProps:
-    """What a function is: where its code lies, what it is told, and how much it may use."""
+    """What a function is: where its code lies, what it is told, and how much it may use.
+
+    `also` are files from elsewhere that it is packaged with; `name` is for functions that others know by it.
+    """
 
     source: Path
     folder: str
@@ -33,6 +36,8 @@ class FunctionProps:
     log_retention_days: int
     reserved_concurrency: int | None = None
     traced: bool = True
+    also: Sequence[Path] = ()
+    name: str | None = None
 
 
 class PlatformFunction(Construct):
@@ -75,8 +80,9 @@ class PlatformFunction(Construct):
         function = lambda_.Function(
             self,
             "Function",
+            function_name=props.name,
             description=props.description,
-            code=function_code(props.source, props.folder),
+            code=function_code(props.source, props.folder, props.also),
             handler="handler.handler",
             runtime=RUNTIME,
             architecture=ARCHITECTURE,

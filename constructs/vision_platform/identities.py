@@ -30,6 +30,9 @@ class Identities(Construct):
     `trusted_account` may take it. What roles may do is granted where it is used: they stand in the foundation
     because buckets name them in their policies, and S3 accepts there only roles that exist.
 
+    With `models_on_functions` models run in Lambda, else in SageMaker; the role is the same, so that one can
+    follow the other in an environment that is there already.
+
     With `reader_prefix` the roles that read another environment's models have names that begin so: that
     environment's policies name them.
     """
@@ -43,6 +46,7 @@ class Identities(Construct):
         trusted_account: str,
         trusted_role: str,
         reader_prefix: str | None = None,
+        models_on_functions: bool = False,
     ) -> None:
         super().__init__(scope, id)
         self._reader_prefix = reader_prefix
@@ -68,7 +72,18 @@ class Identities(Construct):
         self.evaluation_job = self._role(
             "EvaluationJob", "sagemaker", "Evaluation jobs", jobs, reads=EVALUATION
         )
-        self.hosting = self._role("Hosting", "sagemaker", "Model endpoints", jobs, reads=HOSTING)
+        if models_on_functions:
+            # The endpoint of another hosting mode answers until those who ask are deployed anew.
+            self.hosting = self._role(
+                "Hosting",
+                "lambda",
+                "Models on functions",
+                functions,
+                reads=HOSTING,
+                until_replaced="sagemaker.amazonaws.com",
+            )
+        else:
+            self.hosting = self._role("Hosting", "sagemaker", "Model endpoints", jobs, reads=HOSTING)
         self.workflow = self._role("Workflow", "states", "Runs the training workflow", workflows)
         self.promotion = self._role(
             "Promotion", "states", "Runs the promotion workflow", workflows, reads=PROMOTION
@@ -97,6 +112,7 @@ class Identities(Construct):
         shared_policy: str | None = None,
         *,
         reads: str | None = None,
+        until_replaced: str | None = None,
     ) -> PlatformRole:
         named = self._reader_prefix is not None and reads is not None
         return service_role(
@@ -107,6 +123,7 @@ class Identities(Construct):
             description=description,
             account_level=self._account_level,
             shared_policy=shared_policy,
+            until_replaced=until_replaced,
         )
 
     def _let_gateways_log(self) -> None:

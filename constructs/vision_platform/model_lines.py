@@ -1,14 +1,16 @@
-"""Names of what a model line owns in SageMaker, promised to callers and policies: they stand here once."""
+"""Names of what a model line owns, promised to callers and policies: they stand here once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_cdk import Stack
+from aws_cdk import ArnFormat, Stack
 from constructs import Construct
 
 CHAMPION = "champion"
 SMOKE = "smoke"
+# What the names of the functions that serve models end in.
+FUNCTION = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,19 @@ class ModelLines:
     def endpoint(self, line: str) -> str:
         """The name of the line's endpoint, and of its model package group."""
         return f"{self.prefix}-{line}"
+
+    def function(self, line: str) -> str:
+        """The name of the function that serves the line's models, in the hosting mode that has one."""
+        return f"{self.endpoint(line)}-{FUNCTION}"
+
+    def function_arn(self, scope: Construct, line: str) -> str:
+        """The ARN of that function in the scope's account."""
+        return Stack.of(scope).format_arn(
+            service="lambda",
+            resource="function",
+            resource_name=self.function(line),
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
 
     def of_runs(self, scope: Construct, name: str) -> str:
         """The pattern of ARNs of what runs make under `name`: a line's endpoint, or the prefix for all lines.

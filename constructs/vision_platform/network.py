@@ -23,6 +23,7 @@ _INTERFACES = {
     "Firehose": ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE,
     "Monitoring": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING,
 }
+_OF_FUNCTIONS = {"Lambda": ec2.InterfaceVpcEndpointAwsService.LAMBDA_}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,9 @@ class IsolatedNetwork(Construct):
         zones: Sequence[str],
         key: kms.IKey,
         log_retention_days: int,
+        models_on_functions: bool = False,
     ) -> None:
+        """With `models_on_functions` functions ask others, else they ask SageMaker's endpoints only."""
         super().__init__(scope, id)
         self.vpc = ec2.Vpc(
             self,
@@ -116,7 +119,7 @@ class IsolatedNetwork(Construct):
         # The gateway endpoints' prefix lists would need a lookup by region; the subnets have no other route.
         workloads.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS services")
         endpoints.add_ingress_rule(workloads, ec2.Port.HTTPS, "From the platform's workloads")
-        for name, service in _INTERFACES.items():
+        for name, service in (_INTERFACES | (_OF_FUNCTIONS if models_on_functions else {})).items():
             self.vpc.add_interface_endpoint(name, service=service, security_groups=[endpoints], open=False)
         self.placement = Placement(vpc=self.vpc, security_group=workloads)
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import jsii
@@ -25,6 +25,8 @@ _PYTHON_VERSION = "3.14"
 # manylinux2014 no longer has numpy wheels; Lambda's Python 3.14 runs on Amazon Linux 2023 (glibc 2.34).
 _PLATFORM = "aarch64-manylinux_2_28"
 SHARED_PACKAGE = "vision_runtime"
+# Lambda's limit for a package with its layers, unpacked.
+MOST_BYTES = 250 * 2**20
 
 _NEVER_PACKAGED = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", "README.md"})
 
@@ -40,16 +42,21 @@ class PackagingError(Exception):
         super().__init__(f"{PACKAGING_FAULT} {message}")
 
 
-def function_code(source: Path, function: str) -> lambda_.Code:
-    """The package of `source/<function>`: its files, the shared package, and its locked requirements."""
+def function_code(source: Path, function: str, also: Sequence[Path] = ()) -> lambda_.Code:
+    """The package of `source/<function>`: its files, the shared package, and its locked requirements.
+
+    `also` are files from elsewhere that stand beside the function's own.
+    """
+    borrowed = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in also]
     digest = content_hash(
-        [source / function, source / SHARED_PACKAGE], extra=(_PYTHON_VERSION, _PLATFORM, "package-2")
+        [source / function, source / SHARED_PACKAGE],
+        extra=(_PYTHON_VERSION, _PLATFORM, "package-2", *borrowed),
     )
     return lambda_.Code.from_asset(
         str(source),
         asset_hash=digest,
         asset_hash_type=AssetHashType.CUSTOM,
-        bundling=_locally(FunctionBundling(source, function), BundlingOutput.NOT_ARCHIVED),
+        bundling=_locally(FunctionBundling(source, function, also), BundlingOutput.NOT_ARCHIVED),
     )
 
 
@@ -68,18 +75,26 @@ def _locally(bundling: ILocalBundling, output: BundlingOutput) -> BundlingOption
 class FunctionBundling:
     """Builds one Lambda package with uv."""
 
-    def __init__(self, source: Path, function: str) -> None:
+    def __init__(self, source: Path, function: str, also: Sequence[Path] = ()) -> None:
         self._folder = source / function
         self._shared = source / SHARED_PACKAGE
+        self._also = also
 
     def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
-        """Fill `output_dir`. Raises PackagingError when uv is missing or cannot install the requirements."""
+        """Fill `output_dir`.
+
+        Raises PackagingError when uv is missing or cannot install the requirements, and when what came of it
+        is more than Lambda takes.
+        """
         output = Path(output_dir)
         requirements = self._folder / "requirements.txt"
         if requirements.exists():
             _install(requirements, output)
         _copy(self._folder, output)
         _copy(self._shared, output / SHARED_PACKAGE)
+        for path in self._also:
+            shutil.copyfile(path, output / path.name)
+        _check_size(output, self._folder.name)
         return True
 
 
@@ -159,6 +174,15 @@ def _install(requirements: Path, target: Path) -> None:
     # uv's own lock and console scripts are not part of the package.
     (target / ".lock").unlink(missing_ok=True)
     shutil.rmtree(target / "bin", ignore_errors=True)
+
+
+def _check_size(package: Path, function: str) -> None:
+    size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
+    if size > MOST_BYTES:
+        raise PackagingError(
+            f"the package of {function} has {size / 2**20:.0f} MB unpacked, and Lambda takes "
+            f"{MOST_BYTES / 2**20:.0f} MB: take something out of {function}/requirements.in"
+        )
 
 
 def _find_uv() -> str:

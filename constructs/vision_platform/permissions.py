@@ -163,23 +163,35 @@ def service_role(
     account_level: AccountLevel | None = None,
     shared_policy: str | None = None,
     name: str | None = None,
+    until_replaced: str | None = None,
 ) -> PlatformRole:
     """A role that one AWS service may assume, for this account only where the service says which it is.
 
-    `name` is for roles that another account's policies name; CloudFormation names the others.
+    `until_replaced` is another service that may, while what it runs with the role is still there. `name` is
+    for roles that another account's policies name; CloudFormation names the others.
     """
-    conditions = None
-    if service in _SERVICES_THAT_NAME_THE_ACCOUNT:
-        conditions = {"StringEquals": {"aws:SourceAccount": Stack.of(scope).account}}
+    services = [service, until_replaced] if until_replaced else [service]
+    principals = [_own_account(each, Stack.of(scope).account) for each in services]
     return PlatformRole(
         scope,
         id,
         role_name=name,
         description=description,
-        assumed_by=service_principal(service, conditions=conditions),
+        assumed_by=principals[0] if len(principals) == 1 else _any_of(principals),
         account_level=account_level,
         shared_policy=shared_policy,
     )
+
+
+def _own_account(service: str, account: str) -> iam.IPrincipal:
+    conditions = None
+    if service in _SERVICES_THAT_NAME_THE_ACCOUNT:
+        conditions = {"StringEquals": {"aws:SourceAccount": account}}
+    return service_principal(service, conditions=conditions)
+
+
+def _any_of(principals: Sequence[iam.IPrincipal]) -> iam.IPrincipal:
+    return cast("iam.IPrincipal", iam.CompositePrincipal(*principals))
 
 
 def service_principal(name: str, *, conditions: Mapping[str, Any] | None = None) -> iam.IPrincipal:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vision_platform.model_lines import CHAMPION
+from vision_platform.model_lines import CHAMPION, FUNCTION
 from vision_platform.promotion_endings import failure, success
 from vision_platform.promotion_endpoints import deployment
+from vision_platform.promotion_functions import change_on_functions
 from vision_platform.promotion_language import PromotionParts, choose, failed, fresh_pauses, task
 from vision_platform.promotion_packages import package
 from vision_platform.promotion_registration import registration
@@ -42,7 +43,7 @@ def definition(parts: PromotionParts) -> dict[str, Any]:
             **_request(parts),
             **registration(parts),
             **package(parts),
-            **deployment(parts),
+            **(change_on_functions(parts) if hosting.functions else deployment(parts)),
             **success(parts),
             **failure(parts),
         },
@@ -50,7 +51,12 @@ def definition(parts: PromotionParts) -> dict[str, Any]:
 
 
 def _suffix(parts: PromotionParts) -> str:
-    """What the names of models and configurations end in: the deployment, or the fleet that many share."""
+    """What the names of models and configurations end in: the deployment, or the fleet that many share.
+
+    Where functions serve, there are none: the line's function has the name.
+    """
+    if parts.hosting.functions:
+        return f"'{FUNCTION}'"
     many = parts.hosting.multi_model
     # A smoke test's endpoint is its own, and goes with it.
     return f"($line = '{CHAMPION}' ? '{many.fleet}' : $deployment_id)" if many else "$deployment_id"

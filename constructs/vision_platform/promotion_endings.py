@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from vision_platform.model_lines import CHAMPION
-from vision_platform.promotion_endpoints import MISSING, describe
+from vision_platform.promotion_endpoints import MISSING, describe, without_backlog_alarm
 from vision_platform.promotion_language import (
     CHAMPION_RECORD,
     PromotionParts,
@@ -31,7 +31,8 @@ _PREVIOUS = "{% $previous.package = '' ? null : $previous.package %}"
 
 def success(parts: PromotionParts) -> dict[str, State]:
     """From Serving on: the endpoint serves the new model."""
-    scales = parts.hosting.scales
+    scales, functions = parts.hosting.scales, parts.hosting.functions is not None
+    recorded = "Scale" if scales else "EndpointBefore" if functions else "Superseded"
     result = {
         "status": "Promoted",
         "line": "{% $line %}",
@@ -45,8 +46,8 @@ def success(parts: PromotionParts) -> dict[str, State]:
     return {
         "Serving": choose(
             # The smoke line has no champion: its endpoint goes when the test ends.
-            (f"$line != '{CHAMPION}'", "Superseded"),
-            ("$champion.deployment_id = $deployment_id", _after_record(scales)),
+            (f"$line != '{CHAMPION}'", "EndpointBefore" if functions else "Superseded"),
+            ("$champion.deployment_id = $deployment_id", recorded),
             default="RecordChampion",
         ),
         "RecordChampion": put_item(
@@ -70,7 +71,7 @@ def success(parts: PromotionParts) -> dict[str, State]:
             "attribute_not_exists(pk) OR deployment_id = :before",
             {":before": {"S": "{% $champion.deployment_id %}"}},
             catch_first=[{"ErrorEquals": [CONDITION_FAILED], "Next": "ChampionChanged"}],
-            following=_after_record(scales),
+            following=recorded,
         ),
         "ChampionChanged": failed(
             "ChampionChanged",
@@ -78,6 +79,7 @@ def success(parts: PromotionParts) -> dict[str, State]:
             "$endpoint & ' serves ' & $name & ': promote again'",
         ),
         **(scaling(parts, "Scale", following="Superseded") if scales else {}),
+        **(_without_endpoint() if functions else {}),
         "Superseded": choose(
             (
                 "$previous.config != $name and $contains($previous.config, $endpoint & '-')",
@@ -109,35 +111,8 @@ def success(parts: PromotionParts) -> dict[str, State]:
 
 def failure(parts: PromotionParts) -> dict[str, State]:
     """From Failing on: what was made for nothing goes, unless the endpoint has it."""
-    scales = parts.hosting.scales
     return {
-        "Failing": choose(("$made", "ExamineEndpoint"), default="RecordFailure"),
-        "ExamineEndpoint": {
-            **describe(
-                catch_first=[{**refused("EndpointNeverThere"), "Assign": _looked()}],
-                following="WhatToRemove",
-                on_error="RecordFailure",
-                keep_error=False,
-            ),
-        },
-        "EndpointNeverThere": choose(
-            (MISSING.replace("$failure", "$looked"), "RemoveRefusedConfig"), default="RecordFailure"
-        ),
-        "WhatToRemove": choose(
-            ("$found.status = 'Failed' and $found.config = $name", "RemoveDeadEndpoint"),
-            # It serves the new model, or is about to.
-            ("$name in [$found.config, $found.pending]", "RecordFailure"),
-            default="RemoveRefusedConfig",
-        ),
-        "RemoveDeadEndpoint": sagemaker(
-            "deleteEndpoint",
-            {"EndpointName": "{% $endpoint %}"},
-            following="RemoveRefusedConfig",
-            on_error="RemoveRefusedConfig",
-            keep_error=False,
-        ),
-        **_removal("Refused", "$name", following="ScaledBefore" if scales else "RecordFailure"),
-        **(_scaling_again(parts) if scales else {}),
+        **({"Failing": _nothing_made()} if parts.hosting.functions else _removing(parts)),
         "RecordFailure": update_deployment(
             parts,
             {
@@ -181,8 +156,52 @@ def failure(parts: PromotionParts) -> dict[str, State]:
     }
 
 
-def _after_record(scales: bool) -> str:
-    return "Scale" if scales else "Superseded"
+def _nothing_made() -> State:
+    """Where functions serve, a promotion makes nothing that could be left."""
+    return {"Type": "Pass", "Next": "RecordFailure"}
+
+
+def _removing(parts: PromotionParts) -> dict[str, State]:
+    """From Failing to RecordFailure, where a promotion makes models and configurations."""
+    scales = parts.hosting.scales
+    return {
+        "Failing": choose(("$made", "ExamineEndpoint"), default="RecordFailure"),
+        "ExamineEndpoint": {
+            **describe(
+                catch_first=[{**refused("EndpointNeverThere"), "Assign": _looked()}],
+                following="WhatToRemove",
+                on_error="RecordFailure",
+                keep_error=False,
+            ),
+        },
+        "EndpointNeverThere": choose(
+            (MISSING.replace("$failure", "$looked"), "RemoveRefusedConfig"), default="RecordFailure"
+        ),
+        "WhatToRemove": choose(
+            ("$found.status = 'Failed' and $found.config = $name", "RemoveDeadEndpoint"),
+            # It serves the new model, or is about to.
+            ("$name in [$found.config, $found.pending]", "RecordFailure"),
+            default="RemoveRefusedConfig",
+        ),
+        "RemoveDeadEndpoint": sagemaker(
+            "deleteEndpoint",
+            {"EndpointName": "{% $endpoint %}"},
+            following="RemoveRefusedConfig",
+            on_error="RemoveRefusedConfig",
+            keep_error=False,
+        ),
+        **_removal("Refused", "$name", following="ScaledBefore" if scales else "RecordFailure"),
+        **(_scaling_again(parts) if scales else {}),
+    }
+
+
+def _without_endpoint() -> dict[str, State]:
+    """From EndpointBefore to Superseded: an endpoint may be left of another hosting mode, asked by nobody."""
+    return {
+        "EndpointBefore": choose(("$found.status = 'Missing'", "Superseded"), default="RemoveEndpoint"),
+        "RemoveEndpoint": _remove("deleteEndpoint", "EndpointName", "$endpoint", following="BacklogAlarm"),
+        **without_backlog_alarm(following="Superseded"),
+    }
 
 
 def _looked() -> dict[str, Any]:

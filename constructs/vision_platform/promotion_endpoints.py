@@ -21,7 +21,7 @@ from vision_platform.promotion_targets import change_of_model
 from vision_platform.promotion_watch import watch
 from vision_platform.states_language import State, texts
 
-_BUSY = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'Deleting']"
+BUSY = "['Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'Deleting']"
 _FOUND = (
     "{% {'status': $states.result.EndpointStatus, 'config': $states.result.EndpointConfigName, "
     "'pending': $exists($states.result.PendingDeploymentSummary.EndpointConfigName) ? "
@@ -54,23 +54,70 @@ def deployment(parts: PromotionParts) -> dict[str, State]:
     return {**_look(parts), **_make(parts), **_deploy(parts), **_wait(parts), **watching}
 
 
-def _look(parts: PromotionParts) -> dict[str, State]:
-    patience, later = parts.hosting.rollout.patience_seconds, _later(parts)
+def finding(parts: PromotionParts) -> dict[str, State]:
+    """From FindEndpoint to WhatServes: the line's endpoint as it is, or as it is not."""
     return {
         "FindEndpoint": describe(
             # SageMaker has no error of its own for an endpoint that does not exist.
             catch_first=[refused("EndpointMissing")],
             following="WhatServes",
         ),
-        "EndpointMissing": choose((MISSING, "NoEndpoint"), (later, "WaitUntilFree"), default="Failing"),
+        "EndpointMissing": choose(
+            (MISSING, "NoEndpoint"), (_later(parts), "WaitUntilFree"), default="Failing"
+        ),
         "NoEndpoint": {"Type": "Pass", "Assign": {"found": _MISSING}, "Next": "WhatServes"},
+    }
+
+
+def waiting() -> dict[str, State]:
+    """WaitUntilFree, and EndpointBusy for when that took too long: somebody changes the endpoint."""
+    return {
+        "WaitUntilFree": pause("FindEndpoint"),
+        "EndpointBusy": failed(
+            "LineBusy",
+            "'Endpoint ' & $endpoint & ' is still ' & $found.status & ' after ' & $waited & ' s: "
+            "someone else changes it'",
+        ),
+    }
+
+
+def without_backlog_alarm(*, following: str) -> dict[str, State]:
+    """From BacklogAlarm on: an endpoint that goes leaves behind the alarm by which it came back from zero.
+
+    SageMaker gives up its scaling; that alarm is this workflow's own.
+    """
+    return {
+        "BacklogAlarm": choose(("$found.kind = 'asynchronous'", "RemoveBacklogAlarm"), default=following),
+        "RemoveBacklogAlarm": task(
+            "aws-sdk:cloudwatch:deleteAlarms",
+            {"AlarmNames": [BACKLOG_ALARM]},
+            following=following,
+            on_error=following,
+            keep_error=False,
+        ),
+    }
+
+
+def stopped() -> State:
+    """The failure of an execution that was stopped before it had changed what serves."""
+    return failed(
+        "Stopped",
+        "'Execution ' & $after & ' was stopped, or ran out of time, before it gave the endpoint the new "
+        "model; what it had made is removed'",
+    )
+
+
+def _look(parts: PromotionParts) -> dict[str, State]:
+    patience = parts.hosting.rollout.patience_seconds
+    return {
+        **finding(parts),
         "WhatServes": choose(
             # What is on its way, or there already: an earlier execution of this deployment began it.
             ("$found.status != 'Failed' and $name in [$found.config, $found.pending]", "GoOnWaiting"),
             ("$after != ''", "Stopped"),
             ("$found.status = 'Failed'", "RemoveFailedEndpoint"),
-            (f"$found.status in {_BUSY} and $waited >= {patience}", "EndpointBusy"),
-            (f"$found.status in {_BUSY}", "WaitUntilFree"),
+            (f"$found.status in {BUSY} and $waited >= {patience}", "EndpointBusy"),
+            (f"$found.status in {BUSY}", "WaitUntilFree"),
             (
                 f"$found.status != 'Missing' and $found.kind != '{parts.hosting.kind}'",
                 "RemoveOtherKind",
@@ -82,11 +129,7 @@ def _look(parts: PromotionParts) -> dict[str, State]:
             "Assign": {"made": True, **fresh_pauses()},
             "Next": "EndpointReady",
         },
-        "Stopped": failed(
-            "Stopped",
-            "'Execution ' & $after & ' was stopped, or ran out of time, before it gave the endpoint the new "
-            "model; what it had made is removed'",
-        ),
+        "Stopped": stopped(),
         # It never served anything, and SageMaker does not update it.
         "RemoveFailedEndpoint": sagemaker(
             "deleteEndpoint", {"EndpointName": "{% $endpoint %}"}, following="WaitUntilFree"
@@ -99,24 +142,8 @@ def _look(parts: PromotionParts) -> dict[str, State]:
             assign={"replaced": "{% $found.config %}"},
             following="BacklogAlarm",
         ),
-        # SageMaker gives up the endpoint's scaling; the alarm by which it came back from zero is this
-        # workflow's own.
-        "BacklogAlarm": choose(
-            ("$found.kind = 'asynchronous'", "RemoveBacklogAlarm"), default="WaitUntilFree"
-        ),
-        "RemoveBacklogAlarm": task(
-            "aws-sdk:cloudwatch:deleteAlarms",
-            {"AlarmNames": [BACKLOG_ALARM]},
-            following="WaitUntilFree",
-            on_error="WaitUntilFree",
-            keep_error=False,
-        ),
-        "WaitUntilFree": pause("FindEndpoint"),
-        "EndpointBusy": failed(
-            "LineBusy",
-            "'Endpoint ' & $endpoint & ' is still ' & $found.status & ' after ' & $waited & ' s: "
-            "someone else changes it'",
-        ),
+        **without_backlog_alarm(following="WaitUntilFree"),
+        **waiting(),
     }
 
 

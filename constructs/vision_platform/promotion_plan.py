@@ -10,7 +10,7 @@ from typing import Any, Literal
 _SHORTEST_DEPLOYMENT, _LONGEST_DEPLOYMENT = 600, 28_800
 # How long SageMaker may take to bring the old fleet back, beyond the limit of the deployment itself.
 _ROLLBACK_SECONDS = 900
-HostingMode = Literal["real-time", "serverless", "asynchronous", "multi-model"]
+HostingMode = Literal["real-time", "serverless", "asynchronous", "multi-model", "lambda"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +123,23 @@ class MultiModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelFunctions:
+    """A function for each line, which loads models from their folder as they are asked for.
+
+    `folder` (s3://..., without a slash at its end) has a folder for each line. A promotion changes which
+    model is asked, and makes nothing.
+    """
+
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostingPlan:
     """Hardware and code of endpoints, how a new model takes over, and who they run as.
 
     `most_instances` is None where the endpoint does not scale; it does so by invocations, and by the model's
     latency too where `latency_target_ms` is given. `vpc_config` is SageMaker's VpcConfig.
-    With `serverless` there are no instances, and the instance fields say nothing.
+    With `serverless` or `functions` there are no instances, and the instance fields say nothing.
     """
 
     image: str
@@ -144,6 +155,13 @@ class HostingPlan:
     serverless: Serverless | None = None
     asynchronous: Asynchronous | None = None
     multi_model: MultiModel | None = None
+    functions: ModelFunctions | None = None
+
+    @property
+    def models_folder(self) -> str | None:
+        """Where the models of all lines lie, if requests name theirs; else a deployment names it."""
+        found = self.multi_model or self.functions
+        return found.folder if found else None
 
     @property
     def kind(self) -> HostingMode:
@@ -153,10 +171,11 @@ class HostingPlan:
     @property
     def watched_by_sagemaker(self) -> bool:
         """Whether SageMaker watches deployments; else the workflow does, once the new model serves."""
-        return self.serverless is None
+        return self.serverless is None and self.functions is None
 
     @property
     def scales(self) -> bool:
         """Whether Application Auto Scaling looks after the champion's endpoint."""
         to_zero = self.asynchronous is not None and self.asynchronous.to_zero
-        return self.serverless is None and (self.most_instances is not None or to_zero)
+        has_instances = self.serverless is None and self.functions is None
+        return has_instances and (self.most_instances is not None or to_zero)

@@ -1,7 +1,8 @@
-"""The change of model of a multi-model endpoint as states: requests turn to another model, step by step.
+"""The change of the model that requests name, as states: they turn to another one, step by step.
 
-An item of the line says which model its requests name, and which one before it has the rest of them. The
-fleet stays: deployment guardrails watch fleets, and so this workflow watches the alarms itself.
+An item of the line says which model its requests name, and which one before it has the rest of them. What
+serves stays, a fleet for many models or a function: deployment guardrails watch fleets that come, and so this
+workflow watches the alarms itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vision_platform.promotion_language import (
     task,
     update_deployment,
 )
+from vision_platform.promotion_plan import HostingMode
 from vision_platform.states_language import State, key, numbers, setting, texts
 
 TARGET = key("'LINE#' & $line", "'TARGET'")
@@ -28,6 +30,16 @@ _FIELDS = ("model", "package", "run_id", "dataset", "deployment_id")
 _READ = "$exists($states.result.Item.{0}.S) ? $states.result.Item.{0}.S : ''"
 # As with guardrails, a line's first model is not watched, and neither is the way back to an older one.
 _UNWATCHED = f"$line != '{CHAMPION}' or $reason = 'rollback' or $target.model = ''"
+# The target of before another hosting mode, or of a promotion that never came to its end.
+_NOT_THE_CHAMPIONS = (
+    f"$line = '{CHAMPION}' and $champion.deployment_id != '' and "
+    "$target.deployment_id != $champion.deployment_id"
+)
+
+
+def below_the_folder(parts: PromotionParts) -> str:
+    """What the addresses of the line's models begin with, as JSONata."""
+    return f"'{_folder(parts)}/' & $line & '/'"
 
 
 def change_of_model(parts: PromotionParts) -> dict[str, State]:
@@ -36,43 +48,52 @@ def change_of_model(parts: PromotionParts) -> dict[str, State]:
 
 
 def _begin(parts: PromotionParts) -> dict[str, State]:
-    prefix = f"'{_folder(parts)}/' & $line & '/'"
+    prefix = below_the_folder(parts)
     names = (*_FIELDS, *(f"previous_{name}" for name in _FIELDS))
     read = ", ".join(f"'{name}': {_READ.format(name)}" for name in names)
     share = "'share': $exists($states.result.Item.share.N) ? $number($states.result.Item.share.N) : 0"
+    on_functions = parts.hosting.functions is not None
+    config = "$found.config" if on_functions else "$previous.config"
     return {
         "FindTarget": get_item(
-            parts, TARGET, assign={"target": f"{{% {{{read}, {share}}} %}}"}, following="TargetKnown"
+            parts,
+            TARGET,
+            assign={
+                "target": f"{{% {{{read}, {share}}} %}}",
+                **({"standing": f"{{% {_READ.format('deployment_id')} %}}"} if on_functions else {}),
+            },
+            following="TargetKnown",
         ),
         "TargetKnown": choose(
             (f"$substring($model_uri, 0, $length({prefix})) != {prefix}", "ModelElsewhere"),
             ("$target.deployment_id = $deployment_id and $target.share = 100", "Serving"),
             # An earlier execution of this deployment began it.
             ("$target.deployment_id = $deployment_id", "GoOnShifting"),
+            *((("$after != ''", "Stopped"), (_NOT_THE_CHAMPIONS, "FindServed")) if on_functions else ()),
             default="RecordPreviousModel",
         ),
         "ModelElsewhere": failed(
             "PackageNotApproved",
             f"$package & ' has its model at ' & $model_uri & ', and ' & $endpoint & ' loads models from ' & "
-            f"{prefix} & ' only: hosting mode multi-model serves models that were trained here'",
+            f"{prefix} & ' only: hosting mode {_mode(parts)} serves models that were trained here'",
         ),
         "RecordPreviousModel": update_deployment(
             parts,
             texts(
                 endpoint_config_name="$name",
-                previous_config="$previous.config",
+                previous_config=config,
                 previous_model_package_arn="$champion.package",
                 previous_deployment_id="$champion.deployment_id",
             ),
             assign={
                 "previous": {
-                    "config": "{% $previous.config %}",
+                    "config": f"{{% {config} %}}",
                     "package": "{% $champion.package %}",
                     "deployment_id": "{% $champion.deployment_id %}",
                 },
                 "share": f"{{% {_UNWATCHED} ? 100 : {_first(parts)} %}}",
             },
-            following="TurnToModel",
+            following="TryModel" if on_functions else "TurnToModel",
         ),
         "TurnToModel": put_item(
             parts,
@@ -90,7 +111,7 @@ def _begin(parts: PromotionParts) -> dict[str, State]:
             },
             # The one that was read: only who holds the line changes it.
             "attribute_not_exists(pk) OR deployment_id = :before",
-            {":before": {"S": "{% $target.deployment_id %}"}},
+            {":before": {"S": f"{{% {'$standing' if on_functions else '$target.deployment_id'} %}}"}},
             following="Watched",
         ),
         "Watched": choose((_UNWATCHED, "Serving"), default="BeginWatch"),
@@ -179,7 +200,11 @@ def _first(parts: PromotionParts) -> int:
     return 100 if rollout.strategy == "all_at_once" else rollout.step_percent
 
 
+def _mode(parts: PromotionParts) -> HostingMode:
+    return "multi-model" if parts.hosting.multi_model else "lambda"
+
+
 def _folder(parts: PromotionParts) -> str:
-    if parts.hosting.multi_model is None:
-        raise ValueError("only multi-model endpoints change models without changing fleets")
-    return parts.hosting.multi_model.folder
+    if parts.hosting.models_folder is None:
+        raise ValueError("requests name their models only where a fleet or a function serves many")
+    return parts.hosting.models_folder

@@ -20,9 +20,13 @@ from vision_platform.package_sharing import ModelSource
 from vision_platform.permissions import PlatformRole, allow, service_role
 from vision_platform.promotion_definition import definition
 from vision_platform.promotion_language import PromotionParts
-from vision_platform.promotion_plan import HostingPlan
+from vision_platform.promotion_plan import HostingPlan, ModelFunctions
 from vision_platform.workflow_machine import WorkflowMachine
 
+_BY_DEPLOYMENT = (
+    "Models, packages and configurations are named after deployments that are yet to come; each action fixes "
+    "the kind of resource, and the pattern admits this environment's names only"
+)
 _TRACKING = "Target tracking names its alarms itself, after the endpoint"
 _SCALING = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
 
@@ -61,8 +65,11 @@ class PromotionWorkflow(WorkflowMachine):
         lines = resources.lines
         super().__init__(scope, id, name=f"{lines.prefix}-promotion", role=role)
         self._resources = resources
-        self._allow_own_account(key)
-        self._allow_hosting()
+        self._allow_own_account(key, plan.functions)
+        if plan.functions is not None:
+            self._allow_functions()
+        else:
+            self._allow_hosting()
         self._allow_scaling(plan)
         states = definition(
             PromotionParts(
@@ -79,7 +86,7 @@ class PromotionWorkflow(WorkflowMachine):
         self._make(states, key=key, log_retention_days=log_retention_days)
         self._tidy_up()
 
-    def _allow_own_account(self, key: PlatformKey) -> None:
+    def _allow_own_account(self, key: PlatformKey, functions: ModelFunctions | None) -> None:
         resources = self._resources
         resources.table.allow_actions(
             self.role,
@@ -87,7 +94,8 @@ class PromotionWorkflow(WorkflowMachine):
         )
         resources.bus.allow_publishing(self.role)
         key.allow_use(self.role)
-        key.allow_for_volumes(self.role)
+        if functions is None:
+            key.allow_for_volumes(self.role)
         allow(
             self.role,
             ["states:DescribeExecution"],
@@ -114,15 +122,10 @@ class PromotionWorkflow(WorkflowMachine):
                 "sagemaker:UpdateEndpoint",
             ],
             [lines.of_runs(self, f"{lines.prefix}-")],
-            because="Models, packages and configurations are named after deployments that are yet to come; "
-            "each action fixes the kind of resource, and the pattern admits this environment's names only",
+            because=_BY_DEPLOYMENT,
             by_name=True,
         )
-        allow(
-            self.role,
-            ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"],
-            [lines.arn(self, "endpoint", lines.endpoint(line)) for line in lines.names],
-        )
+        self._allow_endpoints()
         allow(
             self.role,
             ["iam:PassRole"],
@@ -134,8 +137,40 @@ class PromotionWorkflow(WorkflowMachine):
         for role in (self.role, self._resources.hosting):
             allow(role, ["cloudwatch:DescribeAlarms"], alarms)
 
+    def _allow_endpoints(self) -> None:
+        """To look at the lines' endpoints, and to take one away."""
+        lines = self._resources.lines
+        allow(
+            self.role,
+            ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"],
+            [lines.arn(self, "endpoint", lines.endpoint(line)) for line in lines.names],
+        )
+
+    def _allow_functions(self) -> None:
+        """Functions serve: of SageMaker's there may be what another hosting mode has left."""
+        lines = self._resources.lines
+        allow(
+            self.role,
+            ["sagemaker:DescribeModelPackage", "sagemaker:DeleteModel", "sagemaker:DeleteEndpointConfig"],
+            [lines.of_runs(self, f"{lines.prefix}-")],
+            because=_BY_DEPLOYMENT,
+            by_name=True,
+        )
+        self._allow_endpoints()
+        allow(
+            self.role,
+            ["lambda:InvokeFunction"],
+            [lines.function_arn(self, line) for line in lines.names],
+        )
+        allow(
+            self.role, ["cloudwatch:DescribeAlarms"], [self._alarm(name) for name in self._resources.alarms]
+        )
+
     def _allow_scaling(self, plan: HostingPlan) -> None:
-        """Scaling stops while a model changes; it does for a caller only what the caller may do itself."""
+        """Scaling stops while a model changes, and ends with its endpoint.
+
+        It does for a caller only what the caller may do itself.
+        """
         targets_of_scaling = Stack.of(self).format_arn(
             service="application-autoscaling", resource="scalable-target", resource_name="*"
         )

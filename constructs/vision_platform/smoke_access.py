@@ -80,6 +80,10 @@ class SmokeAccess(Construct):
             because="A prediction's id is given when its image is submitted; the path is the smoke model's",
         )
 
+    def allow_function(self, arn: str) -> None:
+        """Let smoke tests ask the function that serves their model, without the API in front of it."""
+        allow(self.role, ["lambda:InvokeFunction"], [arn])
+
     def allow_lineage(self, table: LineageTable) -> None:
         """Let smoke tests read the lineage of their run."""
         table.allow_queries(self.role)

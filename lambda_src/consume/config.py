@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vision_runtime import environment
-from vision_runtime.asking import MAX_BODY
+from vision_runtime.hosting import most_bytes
 from vision_runtime.images import ImageLimits
 from vision_runtime.images.rules import MEBIBYTE
 from vision_runtime.spec import ModelSpec
@@ -66,7 +66,8 @@ class Config:
             spec=spec,
             limits=ImageLimits(max_bytes=environment.positive(variables, "MAX_IMAGE_MB", 20) * MEBIBYTE),
             micro_batch=min(
-                environment.positive(variables, "MICRO_BATCH", 16), MAX_BODY // spec.input.byte_count
+                environment.positive(variables, "MICRO_BATCH", 16),
+                most_bytes(variables) // spec.input.byte_count,
             ),
             low_confidence=environment.share(variables, "LOW_CONFIDENCE", "0.5"),
             metrics_period_seconds=environment.positive(variables, "METRICS_PERIOD_SECONDS", 60),

@@ -21,7 +21,7 @@ from writing import Writer
 from vision_runtime import answer_metrics, clients, environment
 from vision_runtime.answer_metrics import count_answer
 from vision_runtime.asking import CLIENT
-from vision_runtime.hosting import model_runtime
+from vision_runtime.hosting import SHOWN, model_runtime
 from vision_runtime.read_ahead import MOST
 from vision_runtime.results import Result, Status
 from vision_runtime.tracing import trace_calls
@@ -42,7 +42,7 @@ resolution = answer_metrics.resolution(config.metrics_period_seconds)
 
 def _model_client(service: str) -> Any:
     made: Any = boto3.client(service, config=CLIENT)
-    trace_calls(made, shown={"EndpointName": "endpoint_name"})
+    trace_calls(made, shown=SHOWN)
     return made
 
 

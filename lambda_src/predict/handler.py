@@ -18,10 +18,10 @@ from inputs import Prepared, prepare
 
 from vision_runtime import answer_metrics, clients, cors, idempotency_key
 from vision_runtime.answer_metrics import count_answer
-from vision_runtime.asking import CLIENT, MAX_BODY, Prediction, ask, ask_many
+from vision_runtime.asking import CLIENT, Prediction, ask, ask_many
 from vision_runtime.breaker import CircuitBreaker
 from vision_runtime.budget import BoundedClients, Budget
-from vision_runtime.hosting import model_runtime
+from vision_runtime.hosting import SHOWN, model_runtime, most_bytes
 from vision_runtime.image_request import read_images
 from vision_runtime.lineage import PredictionRecord, record_prediction
 from vision_runtime.problem import Problem
@@ -31,6 +31,7 @@ Document = dict[str, Any]
 # The answer waits for its record, but not long: a lost record is counted, a lost answer hurts the caller.
 LINEAGE_CLIENT = clients.bounded(connect_seconds=1, read_seconds=1, tries=2)
 DOWN = "model-unavailable"
+MOST_BYTES = most_bytes(os.environ)
 
 # Made once per execution environment: connections live from request to request.
 session = clients.quick_session()
@@ -43,7 +44,7 @@ resolution = answer_metrics.resolution(config.metrics_period_seconds)
 def _make_runtime(settings: ClientConfig) -> Any:
     def make(service: str) -> Any:
         made: Any = session.create_client(service, config=settings)
-        trace_calls(made, shown={"EndpointName": "endpoint_name"})
+        trace_calls(made, shown=SHOWN)
         return made
 
     return model_runtime(os.environ, make)
@@ -128,7 +129,7 @@ def _ask(line: Line, images: list[bytes], budget: Budget) -> list[Prediction]:
     breaker = breakers[line.endpoint]
     started = time.perf_counter()
     found: list[Prediction] = []
-    at_once = max(1, MAX_BODY // config.spec.input.byte_count)
+    at_once = max(1, MOST_BYTES // config.spec.input.byte_count)
     try:
         for first in range(0, len(images), at_once):
             runtime, some = runtimes.within(budget), images[first : first + at_once]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vision_runtime.asking import MAX_BODY
 from vision_runtime.environment import ConfigurationError
 
 MODE = "HOSTING_MODE"
 AT_ONCE = ("real-time", "serverless")
+# What a trace shows of a question: the parameters that name who is asked, and how they are called there.
+SHOWN = {"EndpointName": "endpoint_name", "FunctionName": "function_name"}
 # Makes a client of an AWS service (`sagemaker-runtime`), with the time limits that the caller has.
 Make = Callable[[str], Any]
 
@@ -31,4 +34,17 @@ def model_runtime(variables: Mapping[str, str], make: Make) -> Any:
         from vision_runtime.multi_model import MultiModelRuntime  # noqa: PLC0415
 
         return MultiModelRuntime.of(variables, make)
+    if mode == "lambda":
+        from vision_runtime.model_function import FunctionRuntime  # noqa: PLC0415
+
+        return FunctionRuntime.of(variables, make)
     raise ConfigurationError(f"the environment variable {MODE} is {mode!r}, which is no hosting mode")
+
+
+def most_bytes(variables: Mapping[str, str]) -> int:
+    """How many bytes of images fit into one question, by the variable HOSTING_MODE."""
+    if variables.get(MODE) == "lambda":
+        from vision_runtime.model_function import MAX_IMAGES  # noqa: PLC0415
+
+        return MAX_IMAGES
+    return MAX_BODY

@@ -25,7 +25,7 @@ def instance_needs(environment: Environment) -> Needs:
     needs: Counter[str] = Counter()
     needs[f"{training['instance_type']} for training job usage"] += _RUNS_AT_ONCE
     needs[f"{training['evaluation_instance_type']} for processing job usage"] += _RUNS_AT_ONCE
-    if hosting.get("mode") != "serverless":
+    if hosting.get("mode") not in ("serverless", "lambda"):
         needs[f"{hosting['instance_type']} for endpoint usage"] += quotas.endpoint_instances(
             hosting["instance_count"], hosting["max_instance_count"]
         )
@@ -33,8 +33,9 @@ def instance_needs(environment: Environment) -> Needs:
 
 
 def concurrency_need(environment: Environment) -> int:
-    """Lambda executions at once: what the API reserves, and what must stay free."""
-    return quotas.concurrency(
+    """Lambda executions at once: what the API and the models reserve, and what must stay free."""
+    models = environment.settings["hosting"].get("lambda_reserved_concurrency") or 0
+    return models + quotas.concurrency(
         environment.settings["api"].get("reserved_concurrency"),
         others=environment.settings["quality"]["label_concurrency"],
     )

@@ -13,7 +13,7 @@ from ops.faults import in_words, is_absent
 from ops.models import registry
 from ops.models.bad_model import spoil_archive
 from ops.models.home import CHAMPION, Home
-from ops.models.records import DRILL
+from ops.models.records import DRILL, Records
 
 Record = dict[str, Any]
 # Describing a package tells more of its containers than making one takes.
@@ -86,7 +86,7 @@ class BadPackage:
         api = self._home.client("sagemaker")
         name = f"{self._home.endpoint()}-{self._deployment}"
         if self._serves(name):
-            self.left.append(f"{name}, which the endpoint uses")
+            self.left.append(f"{name}, which the champion's line uses")
             return
         self._away(
             f"endpoint configuration {name}",
@@ -99,12 +99,21 @@ class BadPackage:
 
     def _serves(self, configuration: str) -> bool:
         """Whether the endpoint has been left with the bad model: then it needs all of this."""
+        if self._home.on_functions:
+            return self._is_target()
         try:
             told = self._home.client("sagemaker").describe_endpoint(EndpointName=self._home.endpoint())
         except (ClientError, BotoCoreError):
             return False
         pending = told.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
         return configuration in (told.get("EndpointConfigName"), pending)
+
+    def _is_target(self) -> bool:
+        try:
+            target = Records(self._home).target()
+        except (ClientError, BotoCoreError):
+            return False
+        return target is not None and target["deployment_id"] == self._deployment
 
     def _away(self, what: str, delete: Callable[[], Any]) -> None:
         try:

@@ -84,14 +84,10 @@ def _champion(home: Home) -> Record:
     champion = Records(home).champion()
     if champion is None:
         raise OperatorFault(f"{home} has no champion to come back to: train one first")
-    try:
-        told = home.client("sagemaker").describe_endpoint(EndpointName=home.endpoint())
-    except ClientError as fault:
-        if is_absent(fault):
-            raise OperatorFault(f"{home} has no endpoint {home.endpoint()}") from None
-        raise
-    if told["EndpointStatus"] != "InService":
-        raise OperatorFault(f"{home.endpoint()} is {told['EndpointStatus']}: wait until it is InService")
+    if home.on_functions:
+        _require_whole(home)
+    else:
+        _require_in_service(home)
     alarms = _alarms(home)
     if f"{home.endpoint()}-{_QUALITY}" not in alarms:
         raise OperatorFault(
@@ -103,6 +99,31 @@ def _champion(home: Home) -> Record:
             f"{', '.join(ringing)} is in ALARM already: mend that first (python -m ops status)"
         )
     return champion
+
+
+def _require_in_service(home: Home) -> None:
+    try:
+        told = home.client("sagemaker").describe_endpoint(EndpointName=home.endpoint())
+    except ClientError as fault:
+        if is_absent(fault):
+            raise OperatorFault(f"{home} has no endpoint {home.endpoint()}") from None
+        raise
+    if told["EndpointStatus"] != "InService":
+        raise OperatorFault(f"{home.endpoint()} is {told['EndpointStatus']}: wait until it is InService")
+
+
+def _require_whole(home: Home) -> None:
+    """Where functions serve: all requests turn to one model."""
+    target = Records(home).target()
+    if target is None:
+        raise OperatorFault(
+            f"requests to {home.function()} name no model yet: promote the champion first (ops promote)"
+        )
+    if target["share"] != 100:
+        raise OperatorFault(
+            f"{target['share']} % of the requests turn to deployment {target['deployment_id']}: wait until "
+            "its promotion has ended"
+        )
 
 
 def _alarms(home: Home) -> dict[str, str]:

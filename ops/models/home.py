@@ -55,6 +55,15 @@ class Home:
         """The line's endpoint, which is its model package group's name as well."""
         return f"{self.prefix}-{line}"
 
+    @property
+    def on_functions(self) -> bool:
+        """Whether models are served by functions, and by no endpoint."""
+        return self.environment.on_functions
+
+    def function(self, line: str = CHAMPION) -> str:
+        """The function that serves the line's models, where one does."""
+        return f"{self.endpoint(line)}-model"
+
     def machine(self, kind: str) -> str:
         """The ARN of a state machine: `training` or `promotion`."""
         place = self.place

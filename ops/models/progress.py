@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.models.execution import Step
 from ops.models.home import Home
+from ops.models.records import Records
 
 _OVER = ("Completed", "Failed", "Stopped")
 Record = dict[str, Any]
@@ -115,6 +116,8 @@ def metrics_of(job: Record) -> str:
 
 def rollout(home: Home, line: str) -> str:
     """How the line's endpoint stands: its status, and what its variants do, while it changes."""
+    if home.on_functions:
+        return _share(home, line)
     try:
         told = home.client("sagemaker").describe_endpoint(EndpointName=home.endpoint(line))
     except (ClientError, BotoCoreError):
@@ -132,6 +135,17 @@ def rollout(home: Home, line: str) -> str:
     ]
     more = "; ".join(dict.fromkeys(words))
     return f"endpoint {home.endpoint(line)}: {told['EndpointStatus']}{f'; {more}' if more else ''}"
+
+
+def _share(home: Home, line: str) -> str:
+    """Where functions serve: the share of the requests that turn to the newest model."""
+    try:
+        target = Records(home).target(line)
+    except (ClientError, BotoCoreError):
+        return ""
+    if target is None:
+        return ""
+    return f"{home.function(line)}: {target['share']} % of the requests go to {target['deployment_id']}"
 
 
 def _name(arn: str) -> str:

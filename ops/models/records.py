@@ -57,6 +57,10 @@ class Records:
         """What the line's endpoint serves."""
         return self.item(f"LINE#{line}", "CHAMPION")
 
+    def target(self, line: str = CHAMPION) -> Record | None:
+        """What requests of the line turn to, where they name their model, and the share that does."""
+        return self.item(f"LINE#{line}", "TARGET")
+
     def newest_dataset(self, line: str = CHAMPION) -> Record | None:
         """The dataset that the line was given last."""
         return self.item(f"LINE#{line}", "DATASET")

@@ -106,6 +106,13 @@ class Promotions:
             text = text.replace(f">= {rollout.patience_seconds}", f">= {self.patience}")
         return json.loads(text)
 
+    def become(self, bench: Bench, **plan: Any) -> None:
+        """Deploy the machine anew: with other statements for its role, and another plan."""
+        self.bench, self.plan = bench, plan
+        self.machines.client.update_state_machine(
+            stateMachineArn=self.machine, definition=json.dumps(self._definition()), roleArn=self._role()
+        )
+
     def package(self, answer: str, *, approval: str = "Approved", name: str = "", group: str = "") -> str:
         """Register a model that answers `answer`; returns the package's ARN."""
         run = name or f"run-{next(_NUMBERS)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from vision_platform import packaging
+from vision_platform.model_functions import SERVING_CODE
 from vision_platform.packaging import FunctionBundling, PackagingError, content_hash, write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +97,8 @@ def test_requirements_that_cannot_be_installed_are_told_with_their_file(source: 
 
 
 @pytest.mark.parametrize(
-    "function", ["plan_dataset", "preprocess", "collect_dataset", "select_model", "gate", "predict"]
+    "function",
+    ["plan_dataset", "preprocess", "collect_dataset", "select_model", "gate", "predict", "serve_model"],
 )
 def test_every_functions_requirements_are_locked_with_hashes(function: str) -> None:
     lock = (ROOT / "lambda_src" / function / "requirements.txt").read_text()
@@ -108,6 +111,47 @@ def test_the_adapters_package_is_small_and_holds_no_numpy(tmp_path: Path) -> Non
     FunctionBundling(ROOT / "lambda_src", "predict").try_bundle(str(tmp_path))
     assert not (tmp_path / "numpy").exists()
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 30_000_000
+
+
+def test_the_function_that_serves_models_has_the_models_own_code_and_room_to_grow(tmp_path: Path) -> None:
+    also = [ROOT / "model" / name for name in SERVING_CODE]
+    FunctionBundling(ROOT / "lambda_src", "serve_model", also).try_bundle(str(tmp_path))
+    for name in SERVING_CODE:
+        assert (tmp_path / name).read_bytes() == (ROOT / "model" / name).read_bytes()
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    # Lambda takes 250 MB, and a layer may be put to it.
+    assert size < 180_000_000
+    assert list(tmp_path.glob("onnxruntime/capi/*aarch64*.so")), "built for another processor"
+
+
+def test_a_package_takes_of_the_models_code_all_that_it_imports() -> None:
+    folder = ROOT / "lambda_src" / "serve_model"
+    files = [*folder.glob("*.py"), *(ROOT / "model" / name for name in SERVING_CODE)]
+    beside = {path.stem for path in files}
+    of_the_model = {path.stem for path in (ROOT / "model").glob("*.py")}
+    imported = {
+        name.partition(".")[0]
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [each.name for each in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    }
+    assert imported & of_the_model <= beside
+
+
+def test_a_package_that_lambda_would_refuse_is_refused_here(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packaging, "MOST_BYTES", 10)
+    output = tmp_path / "out"
+    output.mkdir()
+    with pytest.raises(PackagingError, match=r"package of gate has .* take something out of gate/req"):
+        FunctionBundling(source, "gate").try_bundle(str(output))
 
 
 def test_a_function_reads_the_apis_document_as_json(tmp_path: Path) -> None:

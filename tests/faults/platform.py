@@ -92,6 +92,13 @@ def deployed(folder: Path, **changes: dict[str, Any]) -> Generator[Platform]:
         twin.stop()
 
 
+def deploy_again(platform: Platform, folder: Path, **changes: dict[str, Any]) -> Platform:
+    """The same environment after a deployment with other settings, from a new `folder`."""
+    settings = _settings(changes)
+    _deploy(platform.twin, _project(folder / "project", settings))
+    return Platform(platform.twin, _home(platform.twin, settings))
+
+
 def outputs(platform: Platform, stack: str) -> dict[str, str]:
     """The outputs of one of the environment's stacks (`inference`), by their names."""
     name = f"{platform.home.prefix}-{stack}"

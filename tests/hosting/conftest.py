@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,7 @@ _JUDGE = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from predictor import Predictor
-from http_serving import predictions
+from predictor import Predictor, predictions
 predictor = Predictor.load(Path(sys.argv[2]))
 images = predictor.images(Path(sys.argv[3]).read_bytes())
 answers = [predictions(predictor, images[at : at + 1], {})["predictions"][0] for at in range(len(images))]
@@ -167,6 +167,60 @@ def machines(place: Place) -> Machines:
 @pytest.fixture(scope="session")
 def bench(machines: Machines, serving: Place, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return set_up(machines, serving, synthesize_one(tmp_path_factory.mktemp("cdk.out")))
+
+
+@pytest.fixture(scope="session")
+def served_by_functions(
+    machines: Machines, serving: Place, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], None]:
+    """Makes the functions that serve the models of an environment, from the package as it is deployed."""
+    folder = tmp_path_factory.mktemp("function")
+    archive = function_package(folder)
+    serving.client("s3").upload_file(str(archive), BUCKET, "functions/serve_model.zip")
+    reading = [
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{BUCKET}/models/*",
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{BUCKET}"},
+    ]
+    role = machines.role(*reading, service="lambda.amazonaws.com")
+
+    def make(prefix: str) -> None:
+        for line in ("champion", "smoke"):
+            variables = {
+                "MODELS_FOLDER": f"s3://{BUCKET}/models/{line}",
+                "POWERTOOLS_SERVICE_NAME": f"model-{line}",
+            }
+            serving.client("lambda").create_function(
+                FunctionName=f"{prefix}-{line}-model",
+                Runtime="python3.14",
+                Role=role,
+                Handler="handler.handler",
+                Code={"S3Bucket": BUCKET, "S3Key": "functions/serve_model.zip"},
+                Environment={"Variables": variables},
+                MemorySize=1769,
+                Timeout=30,
+            )
+
+    return make
+
+
+def function_package(folder: Path) -> Path:
+    """The function's package as a zip archive, built as synthesis builds it."""
+    from vision_platform.model_functions import SERVING_CODE
+    from vision_platform.packaging import FunctionBundling
+
+    content, archive = folder / "content", folder / "serve_model.zip"
+    content.mkdir()
+    also = [MODEL / name for name in SERVING_CODE]
+    FunctionBundling(ROOT / "lambda_src", "serve_model", also).try_bundle(str(content))
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for path in sorted(content.rglob("*")):
+            if path.is_file():
+                packed.write(path, path.relative_to(content))
+    return archive
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_every_task_catches_everything_and_the_first_failure_is_told(
         if state["Type"] == "Task":
             last = state["Catch"][-1]
             assert last["ErrorEquals"] == ["States.ALL"], name
-            quiet = name in QUIET or name.startswith("ScaleAgain")
+            quiet = name in QUIET or name.startswith("ScaleAgain") or name == "RemoveEndpoint"
             assert ("failure" in last.get("Assign", {})) is not quiet, name
 
 
@@ -85,7 +85,7 @@ def test_line_is_given_back_whatever_happens(states: dict[str, dict[str, Any]]) 
 
 @pytest.mark.parametrize("mode", sorted(SETTINGS))
 def test_execution_outlives_the_watch_and_the_way_back(mode: str) -> None:
-    watched = mode in ("serverless", "multi-model")
+    watched = mode in ("serverless", "multi-model", "lambda")
     assert definition(mode)["TimeoutSeconds"] > (5 if watched else 3) * 3600
 
 
@@ -114,3 +114,34 @@ def test_asynchronous_endpoint_comes_back_from_zero_by_an_alarm_of_its_own() -> 
     assert states["ScaleFromZero"]["Assign"] == {"steps": "{% $states.result.PolicyARN %}"}
     assert states["ScaleWhenWaiting"]["Arguments"]["AlarmActions"] == ["{% $steps %}"]
     assert states["UpdateEndpoint"]["Arguments"]["DeploymentConfig"]
+
+
+def test_promotion_on_functions_makes_nothing_and_takes_what_another_mode_has_left() -> None:
+    states = definition("lambda")["States"]
+    asked = {state["Resource"].rpartition(":::")[2] for state in states.values() if state["Type"] == "Task"}
+    assert {each for each in asked if "sagemaker" in each} == {
+        f"aws-sdk:sagemaker:{action}"
+        for action in (
+            "describeModelPackage",
+            "describeEndpoint",
+            "deleteEndpoint",
+            "deleteEndpointConfig",
+            "deleteModel",
+        )
+    }
+    assert "$prefix & '-' & $line & '-' & 'model'" in states["Check"]["Assign"]["name"]
+
+
+def test_function_has_loaded_the_model_before_any_request_turns_to_it() -> None:
+    states = definition("lambda")["States"]
+    assert {name for name, state in states.items() if "TurnToModel" in successors(state)} == {"TryModel"}
+    assert states["TryModel"]["Arguments"]["FunctionName"] == "{% $name %}"
+    refused = states["TryModel"]["Catch"][0]
+    assert refused["ErrorEquals"] == ["ModelMissing", "ModelBroken"]
+    assert states[refused["Next"]]["Assign"]["failure"]["Error"] == "DeploymentFailed"
+
+
+def test_stopped_promotion_on_functions_does_not_begin_anew() -> None:
+    known = definition("lambda")["States"]["TargetKnown"]["Choices"]
+    ways = [each["Next"] for each in known]
+    assert ways.index("GoOnShifting") < ways.index("Stopped") < ways.index("FindServed")

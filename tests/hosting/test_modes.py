@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,14 @@ import pytest
 from tests.constructs.promotions import Bench, Promotions, deployed_statements, ring
 from tests.constructs.sharing_app import synthesize_one
 from tests.hosting.conftest import CLASSES, Scans, TrainedModel
-from tests.hosting.plans import ASYNCHRONOUS_FOLDER, SETTINGS, of_mode
+from tests.hosting.plans import ASYNCHRONOUS_FOLDER, BUCKET, SETTINGS, of_mode
 from tests.twin.sagemaker.conftest import Place
 from tests.twin.stepfunctions.conftest import Machines
 
 pytestmark = [pytest.mark.twin, pytest.mark.delivery]
+_HOMES = itertools.count(1)
+# Requests name their model in these.
+BY_NAME = ("multi-model", "lambda")
 Register = Callable[[str, str], str]
 
 
@@ -27,13 +31,20 @@ class Home:
         from dataclasses import replace
 
         assembly = synthesize_one(folder, hosting=SETTINGS[mode])
-        own = replace(bench.with_table(f"lineage-{mode}"), statements=deployed_statements(assembly, place))
+        own = replace(
+            bench.with_table(f"lineage-{next(_HOMES)}"), statements=deployed_statements(assembly, place)
+        )
         self.mode, self.place = mode, place
-        self.fleet = "champion-fleet-0123abcd" if mode == "multi-model" else ""
         rollout: dict[str, Any] = {"bake_seconds": 12}
-        if mode == "multi-model":
+        if mode in BY_NAME:
             rollout |= {"strategy": "canary", "step_percent": 40, "step_wait_seconds": 10}
         self.promotions = Promotions(machines, place, own, rollout=rollout, **of_mode(mode))
+
+    def made_by(self, deployment: str) -> list[str]:
+        """The model and the configuration that are there once that deployment serves."""
+        if self.mode == "lambda":
+            return []
+        return ["champion-fleet-0123abcd" if self.mode == "multi-model" else f"champion-{deployment}"]
 
     def ask(self, images: list[bytes]) -> list[Any]:
         """As the functions do: through whatever the mode's variables lead to."""
@@ -44,6 +55,9 @@ class Home:
             "HOSTING_MODE": self.mode,
             "ASYNCHRONOUS_FOLDER": ASYNCHRONOUS_FOLDER,
             "LINEAGE_TABLE": self.promotions.bench.table,
+            "MODELS_FOLDER": f"s3://{BUCKET}/models",
+            "CHAMPION_FUNCTION": f"{self.promotions.endpoint}-model",
+            "SMOKE_FUNCTION": f"{self.promotions.prefix}-smoke-model",
         }
         runtime = model_runtime(variables, self.place.client)
         return ask_many(runtime, self.promotions.endpoint, images, CLASSES)
@@ -57,7 +71,10 @@ def home(
     serving: Place,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Home:
-    return Home(request.param, machines, bench, serving, tmp_path_factory.mktemp("cdk.out"))
+    found = Home(request.param, machines, bench, serving, tmp_path_factory.mktemp("cdk.out"))
+    if request.param == "lambda":
+        request.getfixturevalue("served_by_functions")(found.promotions.prefix)
+    return found
 
 
 def test_the_same_hundred_images_get_the_same_answers(
@@ -86,7 +103,7 @@ def test_the_next_model_takes_over(home: Home, package: Register, scans: Scans) 
     assert done.status == "SUCCEEDED", done
     assert done.output["previous_model_package_arn"]
     assert {each.model_version for each in home.ask(scans.pixels[:5])} == {following}
-    assert here.made() == [home.fleet or "champion-run-a2"]
+    assert here.made() == home.made_by("run-a2")
 
 
 def test_scaling_follows_what_the_mode_is_about(home: Home) -> None:
@@ -106,11 +123,11 @@ def test_a_model_that_an_alarm_rings_about_is_taken_back(home: Home, package: Re
     before = here.champion["model_package_arn"]
     bad = package(here.endpoint, "run-b")
     execution = here.start("run-b", bad)
-    watched_by_workflow = home.mode in ("serverless", "multi-model")
+    watched_by_workflow = home.mode in ("serverless", *BY_NAME)
     here.until_in(execution, "Watch" if watched_by_workflow else "LookAtEndpoint")
 
-    if home.mode == "multi-model":
-        # The canary's share of the requests is the adapter's doing: one fleet serves both models.
+    if home.mode in BY_NAME:
+        # The canary's share of the requests is the adapter's doing: one fleet or function serves both models.
         seen = Counter(home.ask(scans.pixels[:1])[0].model_version for _ in range(60))
         assert set(seen) == {before, bad}
         assert 8 <= seen[bad] <= 40
@@ -120,11 +137,11 @@ def test_a_model_that_an_alarm_rings_about_is_taken_back(home: Home, package: Re
     assert (done.status, done.error) == ("FAILED", "RolledBack"), done
     assert "quality" in done.cause
     assert home.ask(scans.pixels[:1])[0].model_version == before
-    assert here.made() == [home.fleet or "champion-run-a2"]
+    assert here.made() == home.made_by("run-a2")
     assert here.champion["model_package_arn"] == before
     assert here.deployment("run-b")["status"] == "ROLLED_BACK"
     assert here.lock == {}
     # The alarm still rings about the model that leaves: the way back does not listen to it.
     back = here.promote("back-1", package(here.endpoint, "run-c"), reason="rollback")
     assert back.status == "SUCCEEDED", back
-    assert here.made() == [home.fleet or "champion-back-1"]
+    assert here.made() == home.made_by("back-1")

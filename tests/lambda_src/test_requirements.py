@@ -9,6 +9,9 @@ from tests.lambda_src.conftest import ROOT
 
 LOCKS = sorted((ROOT / "lambda_src").glob("*/requirements.txt"))
 SERVING = ROOT / "model" / "requirements-serve.txt"
+TESTED = [ROOT / "requirements" / "dev.txt"]
+# This one's tests run in the model's environment.
+TESTED_BESIDE = {"serve_model": ROOT / "requirements" / "model.txt"}
 
 
 def versions(lock: Path) -> set[str]:
@@ -29,12 +32,21 @@ def test_lock_has_a_hash_for_every_version_and_no_address(lock: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
 def test_functions_run_with_the_versions_that_are_tested(lock: Path) -> None:
-    assert versions(lock) <= versions(ROOT / "requirements" / "dev.txt")
+    tested = [*TESTED, *(path for name, path in TESTED_BESIDE.items() if name == lock.parent.name)]
+    assert versions(lock) <= {version for path in tested for version in versions(path)}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
 def test_lambdas_own_sdk_is_not_packaged(lock: Path) -> None:
     assert not {"boto3", "botocore"} & {version.partition("==")[0] for version in versions(lock)}
+
+
+def test_functions_serve_models_with_the_versions_that_endpoints_serve_them_with() -> None:
+    ours = versions(ROOT / "lambda_src" / "serve_model" / "requirements.txt")
+    names = {version.partition("==")[0] for version in ours}
+    theirs = {each for each in versions(SERVING) if each.partition("==")[0] in names}
+    assert theirs <= ours
+    assert {"onnxruntime", "numpy"} <= names
 
 
 def test_serving_runs_with_the_versions_that_are_tested() -> None:

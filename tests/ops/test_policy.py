@@ -33,8 +33,10 @@ POLICY = json.loads((ROOT / "docs/deployer-policy.json").read_text())
 # IAM's limit for a managed policy, in characters that are not white space.
 MOST_CHARACTERS = 6144
 # The twin's CloudFormation does not judge policies in roles, nor does ops itself raise quotas, make
-# connections, decide unasked or open reports: their statements serve the person in the console.
+# connections, decide unasked or open reports: their statements serve the person in the console. No
+# environment here serves models from functions.
 NOT_JUDGED = {
+    "LookAtModelFunctions",
     "BootstrapRolePolicies",
     "RaiseQuotas",
     "MakeConnection",

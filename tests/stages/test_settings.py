@@ -155,6 +155,37 @@ WRONG = {
         {"hosting": {"serverless_provisioned_concurrency": 1}},
         "serverless_provisioned_concurrency is of mode 'serverless', and mode is 'real-time'",
     ),
+    "functions for models that lie elsewhere": (
+        {
+            "environments": [
+                *environments()[:1],
+                environments()[1] | {"models_from": "dev", "hosting": {"mode": "lambda"}},
+            ]
+        },
+        "hosting.mode 'lambda' loads models from this environment's own bucket, and models_from "
+        "promotes those of 'dev'",
+    ),
+    "functions that scale instances": (
+        {"hosting": {"mode": "lambda", "max_instance_count": 4}},
+        "max_instance_count has no meaning with mode 'lambda', which scales by itself up to "
+        "lambda_reserved_concurrency",
+    ),
+    "functions that aim at a latency": (
+        {"hosting": {"mode": "lambda", "target_latency_ms": 100}},
+        "target_latency_ms has no meaning with mode 'lambda'",
+    ),
+    "warm environments of functions": (
+        {"hosting": {"mode": "lambda", "serverless_provisioned_concurrency": 1}},
+        "serverless_provisioned_concurrency is of mode 'serverless', and mode is 'lambda'",
+    ),
+    "functions' executions without functions": (
+        {"hosting": {"lambda_reserved_concurrency": 10}},
+        "lambda_reserved_concurrency is of mode 'lambda', and mode is 'real-time': take it out",
+    ),
+    "function with less memory than a model takes": (
+        {"hosting": {"mode": "lambda", "lambda_memory_mb": 256}},
+        "hosting.lambda_memory_mb",
+    ),
     "hosting mode that is none": (
         {"hosting": {"mode": "batch"}},
         "hosting.mode: input should be 'real-time'",

@@ -100,8 +100,9 @@ def test_a_stream_is_on_demand_until_its_consumers_need_more_shards() -> None:
     assert huge.streaming.reserved_concurrency > usual.streaming.reserved_concurrency
 
 
-def test_what_has_no_instances_gets_no_numbers_of_them() -> None:
-    found = environment(workload=LARGE, hosting={"mode": "serverless", "strategy": "all_at_once"})
+@pytest.mark.parametrize("mode", ["serverless", "lambda"])
+def test_what_has_no_instances_gets_no_numbers_of_them(mode: str) -> None:
+    found = environment(workload=LARGE, hosting={"mode": mode, "strategy": "all_at_once"})
 
     assert found.hosting.max_instance_count is None
     assert not any(each.startswith("hosting.") for each in found.derived)
@@ -211,5 +212,7 @@ def test_a_smoke_test_is_told_the_prices_of_its_machines() -> None:
     assert float(found["TRAINING_USD_AN_HOUR"]) == hourly_usd("ml.c7i.xlarge")
     assert float(found["HOSTING_USD_AN_HOUR"]) == hourly_usd("ml.c7i.large")
     assert float(found["REQUEST_USD"]) == pytest.approx(request_usd(), rel=0.001)
+    on_functions = smoke_prices(environment(hosting={"mode": "lambda"}))
+    assert float(on_functions["HOSTING_USD_AN_HOUR"]) == pytest.approx(0.083, abs=0.001)
     with pytest.raises(SettingsError, match=r"dev\.hosting\.instance_type: what ml\.c9z\.large costs"):
         smoke_prices(environment(hosting={"instance_type": "ml.c9z.large"}))

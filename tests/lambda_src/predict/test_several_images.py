@@ -79,7 +79,7 @@ def test_more_than_one_request_takes_go_in_several(
     lineage: Stubber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(adapter, "MAX_BODY", 2 * adapter.config.spec.input.byte_count)
+    monkeypatch.setattr(adapter, "MOST_BYTES", 2 * adapter.config.spec.input.byte_count)
     announce_answer(endpoint, images=2)
     announce_answer(endpoint, images=1)
     for place in range(3):

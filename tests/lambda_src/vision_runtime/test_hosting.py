@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError
 from vision_runtime.asking import ask
 from vision_runtime.environment import ConfigurationError
 from vision_runtime.hosting import model_runtime
-from vision_runtime.multi_model import MultiModelRuntime, TargetModel, Targets
+from vision_runtime.multi_model import MultiModelRuntime
 from vision_runtime.problem import Problem
+from vision_runtime.targets import TargetModel, Targets
 
 ASYNCHRONOUS = {
     "HOSTING_MODE": "asynchronous",

@@ -10,6 +10,8 @@ from twin.services.sagemaker.records import Record
 from twin.services.sagemaker.variants import counts
 
 _DEREGISTER = "application-autoscaling:DeregisterScalableTarget"
+# As in the call that SageMaker makes for whoever deletes an endpoint.
+_NAMESPACE = {"application-autoscaling:service-namespace": "sagemaker"}
 
 
 @dataclass
@@ -79,7 +81,7 @@ def deregister(endpoint: Record) -> None:
         if target is None:
             continue
         try:
-            require_caller_may(_DEREGISTER, target)
+            require_caller_may(_DEREGISTER, target, _NAMESPACE)
         except ServiceError as fault:
             raise ServiceError(
                 "ValidationException",
