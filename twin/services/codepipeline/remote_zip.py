@@ -2,12 +2,39 @@
 
 import io
 import os
+import threading
 import zipfile
+from collections import OrderedDict
 from typing import Any
 
 from twin.archives import ArchiveError
 
-_BLOCK_BYTES = 512 * 1024  # an assembly's table of contents fits into one
+_BLOCK_BYTES = 512 * 1024
+# A pipeline's actions read one assembly, one after the other: its table of contents is fetched once.
+_MOST_BLOCKS = 32
+
+
+class _Blocks:
+    """Parts of objects that were read last, by the object's content and where they begin."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, content: str, start: int) -> bytes | None:
+        with self._lock:
+            if (content, start) in self._kept:
+                self._kept.move_to_end((content, start))
+            return self._kept.get((content, start))
+
+    def keep(self, content: str, start: int, block: bytes) -> None:
+        with self._lock:
+            self._kept[content, start] = block
+            while len(self._kept) > _MOST_BLOCKS:
+                self._kept.popitem(last=False)
+
+
+_blocks = _Blocks()
 
 
 class _Object(io.RawIOBase):
@@ -16,9 +43,10 @@ class _Object(io.RawIOBase):
     def __init__(self, client: Any, bucket: str, key: str) -> None:
         super().__init__()
         self._client, self._place = client, {"Bucket": bucket, "Key": key}
-        self._size = int(client.head_object(**self._place)["ContentLength"])
+        # Who may not read the object is refused here, whatever is known of it.
+        head = client.head_object(**self._place)
+        self._size, self._content = int(head["ContentLength"]), f"{bucket}/{key} {head['ETag']}"
         self._at = 0
-        self._blocks: dict[int, bytes] = {}
 
     def readable(self) -> bool:
         return True
@@ -39,10 +67,12 @@ class _Object(io.RawIOBase):
         start = self._at - self._at % _BLOCK_BYTES
         if self._at >= self._size:
             return 0
-        if start not in self._blocks:
+        block = _blocks.get(self._content, start)
+        if block is None:
             span = f"bytes={start}-{min(start + _BLOCK_BYTES, self._size) - 1}"
-            self._blocks[start] = self._client.get_object(**self._place, Range=span)["Body"].read()
-        body = self._blocks[start][self._at - start :][: len(buffer)]
+            block = self._client.get_object(**self._place, Range=span)["Body"].read()
+            _blocks.keep(self._content, start, block)
+        body = block[self._at - start :][: len(buffer)]
         buffer[: len(body)] = body
         self._at += len(body)
         return len(body)
