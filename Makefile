@@ -123,14 +123,19 @@ QUICK = -m "not twin and not delivery and not slow and not faults and not api an
 PARTS_TESTS = tests/lambda_src tests/smoke_tests
 PARTS = lambda_src smoke_tests model tests/__init__.py tests/conftest.py tests/twin/conftest.py tests/fuzz $(PARTS_TESTS)
 
-# What needs the app. Two targets of about the same length, so that two cores have work until the end.
+# What needs the app: two targets of about the same length, so that two cores have work until the end. Where
+# only settings changed, they need not run again: they bring their own (tests/platform.json). The project's
+# settings are what synthesis and compliance are about.
 BLOCKS_TESTS = tests/constructs tests/hosting tests/events tests/ops
+THE_PROJECT = $(PRODUCT) ops benchmarks twin tests docs Makefile README.md package.json twin.toml .cfnlintrc \
+	cdk.json^context.platform
 
 blocks-only:
-	@$(PYTEST) $(QUICK) $(BLOCKS_TESTS)
+	@$(PY) ops/passed_before.py blocks $(THE_PROJECT) -- $(PYTEST) $(QUICK) $(BLOCKS_TESTS)
 
 app-only:
-	@$(PYTEST) $(QUICK) $(addprefix --ignore=,$(BLOCKS_TESTS) $(PARTS_TESTS) tests/model tests/planning)
+	@$(PY) ops/passed_before.py app $(THE_PROJECT) -- $(PYTEST) $(QUICK) \
+		$(addprefix --ignore=,$(BLOCKS_TESTS) $(PARTS_TESTS) tests/model tests/planning)
 
 parts-only:
 	@$(PY) ops/passed_before.py parts --apart $(PARTS) -- $(PYTEST) $(QUICK) $(PARTS_TESTS)

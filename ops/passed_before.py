@@ -1,10 +1,13 @@
 """Runs a check unless it has passed for the very same files before.
 
-    python ops/passed_before.py NAME [--apart] PATH... -- COMMAND...
+    python ops/passed_before.py NAME [--apart] PATH[^MEMBER.MEMBER]... -- COMMAND...
 
 What counts as the same: the contents of every file under the paths, of the locks and settings that a check
 reads, the command itself, the version of Python. A push that leaves these alone need not pay for them again:
 `build/stamps` is in the build cache. A check that fails leaves no mark, and runs again next time.
+
+Of a JSON file one member can be left out of account: `cdk.json^context.platform` is that file without its
+settings.
 
 With `--apart` the command sees a copy of just these files, so that it cannot depend on one that is not named.
 """
@@ -12,6 +15,7 @@ With `--apart` the command sees a copy of just these files, so that it cannot de
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -22,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What decides how any check behaves: its settings, and the versions of all that it runs and imports.
 ALWAYS = ("pyproject.toml", "requirements", "package-lock.json")
 APART = "--apart"
-USAGE = f"usage: passed_before.py NAME [{APART}] PATH... -- COMMAND..."
+WITHOUT = "^"
+USAGE = f"usage: passed_before.py NAME [{APART}] PATH[{WITHOUT}MEMBER.MEMBER]... -- COMMAND..."
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     name, *paths = given
-    missing = [path for path in paths if not (root / path).exists()]
+    missing = [path for path in paths if not (root / path.split(WITHOUT)[0]).exists()]
     if missing:
         print(f"{name}: there is no {missing[0]}", file=sys.stderr)
         return 2
@@ -45,7 +50,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     where = root
     if APART in arguments[:split]:
         where, program = root / "build" / "apart" / name, root / command[0]
-        _copy(root, [*paths, *ALWAYS], where)
+        _copy(root, [*(path.split(WITHOUT)[0] for path in paths), *ALWAYS], where)
         command[0] = str(program) if program.exists() else command[0]
     done = subprocess.run(command, cwd=where, check=False)
     if done.returncode == 0:
@@ -57,10 +62,27 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
 def fingerprint(root: Path, paths: Sequence[str], command: Sequence[str]) -> str:
     """A digest over the command, Python's version, and the name and content of every file."""
     digest = hashlib.sha256(repr((sys.version_info[:3], tuple(command))).encode())
-    for path in sorted(set(_files(root, paths))):
+    for path in sorted(path for path in paths if WITHOUT in path):
+        digest.update(f"\0{path}\0{_without(root, path)}".encode())
+    for path in sorted(set(_files(root, [path for path in paths if WITHOUT not in path]))):
         digest.update(f"\0{path.relative_to(root)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _without(root: Path, path: str) -> str:
+    """A JSON file without one of its members; where it has no such member, or is no JSON, all of it."""
+    name, _, member = path.partition(WITHOUT)
+    text = (root / name).read_text()
+    try:
+        document = inner = json.loads(text)
+        *outer, last = member.split(".")
+        for each in outer:
+            inner = inner[each]
+        del inner[last]
+    except (ValueError, KeyError, TypeError):
+        return f"as it is: {text}"
+    return json.dumps(document)
 
 
 def _copy(root: Path, paths: Sequence[str], where: Path) -> None:

@@ -21,10 +21,10 @@ from tests.constructs.promotions import Bench, register, set_up
 from tests.constructs.sharing_app import synthesize_one
 from tests.hosting.plans import BUCKET, TOPICS
 from tests.twin.conftest import DEV, ROOT
-from tests.twin.sagemaker.conftest import Place, place, project, push, tidy
+from tests.twin.sagemaker.conftest import Place, place, project, push
 from tests.twin.stepfunctions.conftest import Machines
 
-__all__ = ["place", "project", "tests", "tidy"]
+__all__ = ["place", "project", "tests"]
 
 MODEL = ROOT / "model"
 MODEL_PYTHON = ROOT / "build/envs/model/bin/python"

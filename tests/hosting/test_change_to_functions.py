@@ -14,8 +14,10 @@ from tests.constructs.sharing_app import synthesize_one
 from tests.hosting.conftest import BUCKET, Scans
 from tests.hosting.plans import SETTINGS, of_mode
 from tests.hosting.test_modes import Home, Register
-from tests.twin.sagemaker.conftest import Place, until
+from tests.twin.sagemaker.conftest import Place, tidy, until
 from tests.twin.stepfunctions.conftest import Machines
+
+__all__ = ["tidy"]  # a fixture
 
 pytestmark = [pytest.mark.twin, pytest.mark.delivery]
 

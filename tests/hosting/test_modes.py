@@ -14,8 +14,10 @@ from tests.constructs.promotions import Bench, Promotions, deployed_statements, 
 from tests.constructs.sharing_app import synthesize_one
 from tests.hosting.conftest import CLASSES, Scans, TrainedModel
 from tests.hosting.plans import ASYNCHRONOUS_FOLDER, BUCKET, SETTINGS, of_mode
-from tests.twin.sagemaker.conftest import Place
+from tests.twin.sagemaker.conftest import Place, tidy
 from tests.twin.stepfunctions.conftest import Machines
+
+__all__ = ["tidy"]  # a fixture
 
 pytestmark = [pytest.mark.twin, pytest.mark.delivery]
 _HOMES = itertools.count(1)

@@ -50,6 +50,19 @@ def test_runs_again_when_a_file_came_moved_or_went(project: Path) -> None:
     assert runs(project) == 4
 
 
+def test_a_member_of_a_json_file_can_be_left_out_of_account(project: Path) -> None:
+    path = "cdk.json^context.platform"
+    for content, times in (
+        ('{"context": {"platform": {"a": 1}, "flag": true}}', 1),
+        ('{"context": {"platform": {"a": 2}, "flag": true}}', 1),
+        ('{"context": {"platform": {"a": 2}, "flag": false}}', 2),
+        ('{"context": {"flag": false}}', 3),
+        ("{", 4),
+    ):
+        (project / "cdk.json").write_text(content)
+        assert runs(project, path=path) == times, content
+
+
 def test_compiled_files_do_not_count(project: Path) -> None:
     runs(project)
     (project / "code/__pycache__").mkdir()

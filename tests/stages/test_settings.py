@@ -14,7 +14,6 @@ from stages.settings import PlatformSettings, SettingsError
 from stages.settings_delivery import DeliverySettings, SmokeSettings, TriggerSettings
 from stages.settings_reader import parse_settings, read_context
 
-ROOT = Path(__file__).resolve().parents[2]
 CONNECTION = "arn:aws:codeconnections:us-east-1:111111111111:connection/0000"
 VALID: dict[str, Any] = {
     "name": "vision",
@@ -35,10 +34,6 @@ def environments(**changes: Any) -> list[dict[str, Any]]:
     """The valid environments, the first one changed."""
     first, *others = copy.deepcopy(VALID["environments"])
     return [first | changes, *others]
-
-
-def test_the_projects_own_settings_are_valid() -> None:
-    assert parse_settings(read_context(ROOT)["platform"]).environments
 
 
 def test_environments_keep_the_order_in_which_they_are_delivered() -> None:
