@@ -26,6 +26,7 @@ MODULES = (
     "twin.cloudformation",
     "twin.observability",
     "twin.metric_data",
+    "twin.queue_metrics",
     "twin.events",
     "twin.schedules",
     "twin.faults",

@@ -249,3 +249,35 @@ def test_alarm_on_metric_math_is_deployed_by_a_template(twin: Any) -> None:
         twin, "own-schedule", ACCOUNT, Rule={"Type": "AWS::Events::Rule", "Properties": scheduled}
     )
     assert "supported only on the default event bus" in refused["why"]
+
+
+def test_alarm_on_a_queue_rings_while_messages_wait_in_it(twin: Any) -> None:
+    sqs, cloudwatch = twin.client("sqs", ACCOUNT), twin.client("cloudwatch", ACCOUNT)
+    url = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    cloudwatch.put_metric_alarm(
+        AlarmName="kept",
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Dimensions=[{"Name": "QueueName", "Value": "kept"}],
+        Statistic="Maximum",
+        Period=10,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
+
+    def state() -> str:
+        return cloudwatch.describe_alarms(AlarmNames=["kept"])["MetricAlarms"][0]["StateValue"]
+
+    sqs.send_message(QueueUrl=url, MessageBody="failed")
+    assert eventually(lambda: state() == "ALARM", 30)
+    sqs.purge_queue(QueueUrl=url)
+    assert eventually(lambda: state() == "OK", 40)
+    names = cloudwatch.list_metrics(Namespace="AWS/SQS")["Metrics"]
+    assert {each["MetricName"] for each in names if each["Dimensions"][0]["Value"] == "kept"} == {
+        "ApproximateNumberOfMessagesVisible",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+        "ApproximateAgeOfOldestMessage",
+    }

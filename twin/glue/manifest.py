@@ -194,7 +194,7 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "services.scheduler": ("_schedules",),
     "services.sns": ("_deliver_to_lambda", "_topics", "publish_internal", "topic_policy_for_arn"),
-    "services.sqs": ("_queue_by_arn", "queue_policy_for_arn"),
+    "services.sqs": ("_queue_by_arn", "_queues", "queue_policy_for_arn"),
     "services.stepfunctions": (
         "_ExecutionError",
         "_activities",
