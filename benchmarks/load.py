@@ -148,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"bench: no champion: {told}", file=sys.stderr)
             return 1
         bodies, content_type = load_images.make(chosen.image, samples)
-        bench = Bench(platform, bodies, content_type)
+        bench, began = Bench(platform, bodies, content_type), datetime.now(UTC)
         bench.sync("warm-up", callers=CALLERS, count=80)
         phases: list[Phase] = []
         if chosen.only != "burst":
@@ -159,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
             for note in notes:
                 console.print(note)
         _tell(console, phases)
-        _dashboard(platform, console)
+        _dashboard(platform, console, began)
     return 1 if any(phase.lost for phase in phases) else 0
 
 
@@ -219,11 +219,11 @@ def _plain(phase: Phase) -> dict[str, Any]:
     }
 
 
-def _dashboard(platform: platforms.Platform, console: Console) -> None:
+def _dashboard(platform: platforms.Platform, console: Console, began: datetime) -> None:
     """The platform's own dashboard with the load on it."""
     time.sleep(2)  # for the last figures
     end = datetime.now(UTC)
-    begin = end - timedelta(minutes=15)
+    begin = began - timedelta(minutes=1)
     name = platform.home.prefix
     panels = dashboards.read(platform.client("cloudwatch"), name, begin, end, period=60)
     target = RESULTS / "dashboard.html"
