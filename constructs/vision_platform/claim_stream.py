@@ -69,5 +69,5 @@ class ClaimStream(Construct):
         allow(role, _READ, [self.arn])
 
     def allow_putting(self, role: PlatformRole) -> None:
-        """Let `role` put records."""
-        allow(role, ["kinesis:PutRecord", "kinesis:PutRecords"], [self.arn])
+        """Let `role` put records, one at a time."""
+        allow(role, ["kinesis:PutRecord"], [self.arn])

@@ -11,7 +11,7 @@ from constructs import Construct
 from vision_platform.claim_stream import ClaimStream
 from vision_platform.encryption import PlatformKey
 from vision_platform.model_lines import CHAMPION
-from vision_platform.permissions import service_principal, service_role
+from vision_platform.permissions import allow, service_principal, service_role
 
 # EventBridge puts quotes around the texts. The prediction's id is the last part of the key.
 _CLAIM_CHECK = (
@@ -41,7 +41,8 @@ class UploadsArrival(Construct):
         role = service_role(
             self, "Role", service="events.amazonaws.com", description="Queues uploaded images for prediction"
         )
-        stream.allow_putting(role)
+        # EventBridge puts what it has together, too.
+        allow(role, ["kinesis:PutRecord", "kinesis:PutRecords"], [stream.arn])
         key.allow_use(role)
         rule = events.CfnRule(
             self,

@@ -115,8 +115,15 @@ REASONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     (
         "Requests",
-        ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "kinesis:PutRecord"),
-        "callers that submit an image for later; one that could not be queued is taken back",
+        (
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "kinesis:PutRecord",
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
+        ),
+        "callers that submit an image for later, or ask about one; what could not be queued is taken back",
     ),
     (
         "Requests",
