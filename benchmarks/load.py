@@ -42,7 +42,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "training": {"hyperparameters": {"epochs": 4, "learning-rate": 0.002, "batch-size": 64, "seed": 17}},
     "hosting": {"strategy": "all_at_once"},
     "quality": {"period_seconds": 60},
-    "api": {"rate_per_second": 200, "burst": 400},
+    # Two cores carry some fifty a second. What comes beyond is refused, as with a plan: without a limit it
+    # would wait in hundreds of environments, whose start takes what is left of the cores.
+    "api": {"rate_per_second": 200, "burst": 400, "reserved_concurrency": 20},
 }
 
 
