@@ -5,6 +5,7 @@ import threading
 import time
 
 from twin.lambda_runtime.function import Function
+from twin.lambda_runtime.machine import Processors
 from twin.lambda_runtime.worker import Outcome, Worker
 
 IDLE_SECONDS = 600
@@ -15,6 +16,11 @@ _CHECK_SECONDS = 30
 STARTS_AT_ONCE = max(2, os.cpu_count() or 2)
 # Then it starts all the same: what is being started may itself wait for another function.
 _LONGEST_TURN_SECONDS = 10.0
+# On AWS an environment brings its own processor. Here one more for a function that has so many, while they
+# keep this machine busy, would only take from them: the invocation waits for one of these.
+ENOUGH = 4 * STARTS_AT_ONCE
+_BUSY_SHARE = 0.9
+_LOOK_AGAIN_SECONDS = 0.5
 
 
 class Pool:
@@ -26,22 +32,22 @@ class Pool:
         self._starting = 0
         self._idle: dict[str, list[Worker]] = {}
         self._busy: set[Worker] = set()
+        self._processors = Processors()
 
     def acquire(self, function: Function) -> tuple[Worker, Outcome | None]:
         """Return a worker for one invocation, and how its initialisation went when it is a new one.
 
-        Where as many are being started as this machine can do at once, it waits: for its turn, or for a
-        worker that becomes free before. A worker whose initialisation failed is returned ended: give it to
-        `release` all the same.
+        Where as many are being started as this machine can do at once, or where one more would not help, it
+        waits: for its turn, or for a worker that becomes free before. A worker whose initialisation failed is
+        returned ended: give it to `release` all the same.
         """
         outdated: list[Worker] = []
         until = time.monotonic() + _LONGEST_TURN_SECONDS
         with self._lock:
-            while (worker := self._idle_one(function, outdated)) is None and self._starting >= STARTS_AT_ONCE:
-                left = until - time.monotonic()
-                if left <= 0:
-                    break
-                self._lock.wait(left)
+            while (worker := self._idle_one(function, outdated)) is None and not self._may_start(
+                function, until
+            ):
+                self._lock.wait(_LOOK_AGAIN_SECONDS)
             fresh = worker is None
             self._starting += fresh
             worker = worker or Worker(function)
@@ -59,6 +65,12 @@ class Pool:
             with self._lock:
                 self._starting -= 1
                 self._lock.notify_all()
+
+    def _may_start(self, function: Function, until: float) -> bool:
+        if self._starting >= STARTS_AT_ONCE and time.monotonic() < until:
+            return False
+        own = sum(worker.function.identity == function.identity for worker in self._busy)
+        return own < ENOUGH or self._processors.busy_share() < _BUSY_SHARE
 
     def _idle_one(self, function: Function, outdated: list[Worker]) -> Worker | None:
         """Take an idle worker of the function; those of its earlier code are taken out, into `outdated`."""
