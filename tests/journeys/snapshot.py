@@ -21,7 +21,7 @@ _ENVIRONMENTS = (*ENVIRONMENTS, "prod")
 # Set-up has made these in the checkout: a person's tools and the twin's interpreter. Builds make their own.
 _SHARED = (".venv", "node_modules", "build/envs")
 # The build of a journey proves that a failing check stops a delivery, not once more that all of them pass.
-_SHORTER = {"PRODUCT": "lambda_src/gate", "PARTS_TESTS": "tests/lambda_src"}
+_SHORTER = {"PRODUCT": "lambda_src/gate", "PARTS_TESTS": "tests/lambda_src", "BLOCKS_TESTS": "tests/ops"}
 _TESTS = (
     "__init__.py",
     "conftest.py",
@@ -32,6 +32,8 @@ _TESTS = (
     "model/conftest.py",
     "model/made_up.py",
     "model/test_image.py",
+    "ops/test_passed_before.py",
+    "planning/test_run_cost.py",
     "stages/test_gate_settings.py",
     "twin/conftest.py",
 )
