@@ -2,9 +2,11 @@
 
 import itertools
 import json
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -36,6 +38,25 @@ class Fault(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+# A client takes 10 ms to make, and a hundred tests have ten of them: worlds share them; the last one answers.
+_asked: "deque[World]" = deque(maxlen=1)
+
+
+@cache
+def _clients() -> dict[str, Any]:
+    def note(**event: Any) -> None:
+        _asked[0]._note(**event)
+
+    def answer(**event: Any) -> Any:
+        return _asked[0]._answer(**event)
+
+    clients = {name: _SESSION.client(name) for name in _SERVICES}
+    for client in clients.values():
+        client.meta.events.register("provide-client-params.*.*", note)
+        client.meta.events.register("before-call.*.*", answer)
+    return clients
 
 
 @dataclass
@@ -75,10 +96,8 @@ class World:
 
     def aws(self) -> Aws:
         """Clients whose every call ends here."""
-        clients = {name: _SESSION.client(name) for name in _SERVICES}
-        for client in clients.values():
-            client.meta.events.register("provide-client-params.*.*", self._note)
-            client.meta.events.register("before-call.*.*", self._answer)
+        _asked.append(self)
+        clients = _clients()
         return Aws(
             s3=clients["s3"],
             states=clients["stepfunctions"],
