@@ -14,11 +14,14 @@ ORIENTATION = 0x0112
 
 def gradient(width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image:
     """A picture that differs at every place, so that turned, cut or shifted ones are told apart."""
-    image = Image.new("RGB", (width, height))
-    for y in range(height):
-        for x in range(width):
-            image.putpixel((x, y), (x * 255 // width, y * 255 // height, (x + y) * 7 % 256))
-    return image.convert(mode)
+    across = bytes(x * 255 // width for x in range(width))
+    stripes = bytes(place * 7 % 256 for place in range(width + height))
+    bands = (
+        across * height,
+        b"".join(bytes([y * 255 // height]) * width for y in range(height)),
+        b"".join(stripes[y : y + width] for y in range(height)),
+    )
+    return Image.merge("RGB", [Image.frombytes("L", (width, height), band) for band in bands]).convert(mode)
 
 
 def saved(image: Image.Image, name: str, **options: Any) -> bytes:
