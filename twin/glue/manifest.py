@@ -48,7 +48,6 @@ PRIVATE_NAMES: dict[str, tuple[str, ...]] = {
         "enforce",
         "evaluate",
         "evaluate_resource_policy",
-        "parse_policy_document",
         "resolve_caller_identity",
     ),
     "core.persistence": ("load_state", "save_all", "save_state"),

@@ -2,7 +2,6 @@
 
 import contextvars
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from twin import glue
@@ -29,7 +28,6 @@ class _Refused:
 def install() -> None:
     """Wrap ministack's reading of the request, its decision and its answer to a denied call."""
     _remember_calls()
-    _parse_documents_once()
     _enforce_with_implied_needs()
     _name_what_was_missing()
 
@@ -45,15 +43,6 @@ def _remember_calls() -> None:
         return action
 
     _actions.extract_iam_action = extract
-
-
-def _parse_documents_once() -> None:
-    """Policies are judged with every call, and seldom change: what a text means is kept."""
-    parse = _evaluator.parse_policy_document
-    known = lru_cache(1024)(parse)
-    _evaluator.parse_policy_document = lambda document: (
-        known(document) if isinstance(document, str) else parse(document)
-    )
 
 
 def _rpc_action(service: str, path: str) -> str | None:
