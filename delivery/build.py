@@ -72,9 +72,9 @@ def build_images_on_x86(pipeline: pipelines.CodePipeline) -> None:
 def publish_by_manifest(pipeline: pipelines.CodePipeline) -> None:
     """Let one start of the publisher take all assets of a manifest, where the CDK starts it for each.
 
-    A start costs about a second, also where every asset has been published before. The CDK writes these build
-    specifications into the assembly, as they may outgrow a template: that is where they are changed. To be
-    called when the pipeline is complete.
+    Each start loads the tool anew, also where every asset has been published before. The CDK writes these
+    build specifications into the assembly, as they may outgrow a template: that is where they are changed. To
+    be called when the pipeline is complete.
     """
     assembly = Path(cast("App", pipeline.node.root).outdir)
     for project in pipeline.node.find_all():

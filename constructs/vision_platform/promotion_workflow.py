@@ -109,9 +109,7 @@ class PromotionWorkflow(WorkflowMachine):
 
     def _allow_hosting(self) -> None:
         """Models, configurations and packages are named after deployments, endpoints after their line."""
-        lines = self._resources.lines
-        allow(
-            self.role,
+        self._allow_of_deployments(
             [
                 "sagemaker:DescribeModelPackage",
                 "sagemaker:CreateModel",
@@ -120,12 +118,8 @@ class PromotionWorkflow(WorkflowMachine):
                 "sagemaker:DeleteEndpointConfig",
                 "sagemaker:CreateEndpoint",
                 "sagemaker:UpdateEndpoint",
-            ],
-            [lines.of_runs(self, f"{lines.prefix}-")],
-            because=_BY_DEPLOYMENT,
-            by_name=True,
+            ]
         )
-        self._allow_endpoints()
         allow(
             self.role,
             ["iam:PassRole"],
@@ -137,9 +131,16 @@ class PromotionWorkflow(WorkflowMachine):
         for role in (self.role, self._resources.hosting):
             allow(role, ["cloudwatch:DescribeAlarms"], alarms)
 
-    def _allow_endpoints(self) -> None:
-        """To look at the lines' endpoints, and to take one away."""
+    def _allow_of_deployments(self, actions: Sequence[str]) -> None:
+        """Actions on what is named after deployments; looks at the lines' endpoints, and their removal."""
         lines = self._resources.lines
+        allow(
+            self.role,
+            actions,
+            [lines.of_runs(self, f"{lines.prefix}-")],
+            because=_BY_DEPLOYMENT,
+            by_name=True,
+        )
         allow(
             self.role,
             ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"],
@@ -149,14 +150,9 @@ class PromotionWorkflow(WorkflowMachine):
     def _allow_functions(self) -> None:
         """Functions serve: of SageMaker's there may be what another hosting mode has left."""
         lines = self._resources.lines
-        allow(
-            self.role,
-            ["sagemaker:DescribeModelPackage", "sagemaker:DeleteModel", "sagemaker:DeleteEndpointConfig"],
-            [lines.of_runs(self, f"{lines.prefix}-")],
-            because=_BY_DEPLOYMENT,
-            by_name=True,
+        self._allow_of_deployments(
+            ["sagemaker:DescribeModelPackage", "sagemaker:DeleteModel", "sagemaker:DeleteEndpointConfig"]
         )
-        self._allow_endpoints()
         allow(
             self.role,
             ["lambda:InvokeFunction"],

@@ -10,7 +10,7 @@ from twin.console.dashboards import Line, Panel
 
 # Told apart by people with any colour vision (Okabe and Ito, 2008), dark enough for thin lines.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444")
-_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 52, 14, 20, 22
+_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 52, 28, 20, 22
 _TICKS = 4
 _POINT_RADIUS = 1.8
 _MOST_POINTS_SHOWN = 120  # more would hide the line
@@ -107,11 +107,7 @@ def _axes(frame: _Frame, top: float, right: float | None) -> list[str]:
         shown = datetime.fromtimestamp(time, UTC).strftime(
             "%H:%M:%S" if frame.end - frame.start < 1800 else "%H:%M"
         )
-        # The outermost stay inside the picture.
-        anchor = {0: "start", _TICKS: "end"}.get(tick, "middle")
-        parts.append(
-            f'<text x="{frame.x(time):.1f}" y="{frame.height - 6}" text-anchor="{anchor}">{shown}</text>'
-        )
+        parts.append(f'<text class="time" x="{frame.x(time):.1f}" y="{frame.height - 6}">{shown}</text>')
     return parts
 
 

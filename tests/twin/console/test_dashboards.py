@@ -1,5 +1,6 @@
 """A dashboard is drawn from what CloudWatch says of it: widgets, metrics, metric math, alarms."""
 
+import itertools
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -104,7 +105,12 @@ def test_page_holds_everything_and_escapes_it(cloudwatch: Any) -> None:
     assert "Orders &lt;and&gt; failures" in shown and "Call &lt;us&gt;" in shown
     assert len(re.findall("<polyline", shown)) == 2
     assert ">orders &amp; failures</text>" in shown and ">%</text>" in shown
-    assert re.findall(r'text-anchor="end">(\d\d:\d\d:\d\d)<', shown) == [now.strftime("%H:%M:%S")]
+    times = re.findall(r'class="time" x="([\d.]+)" y="\d+">(\d\d:\d\d:\d\d)<', shown)
+    assert times[-1][1] == now.strftime("%H:%M:%S")
+    # Half of a label is 24 px wide: none is cut off on the right, and none runs into the next.
+    places = [float(x) for x, _ in times]
+    assert places[-1] + 24 <= 12 * 40
+    assert all(right - left >= 48 for left, right in itertools.pairwise(places))
     assert "too-many: OK" in shown
     assert "<script" not in shown and "http" not in shown
 
