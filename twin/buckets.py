@@ -1,4 +1,4 @@
-"""S3 in the twin as AWS has it: its own key where none is named, names that are global, events beside requests."""
+"""S3 in the twin as AWS has it: its own key where none is named, global names, events beside requests."""
 
 import contextvars
 import threading
