@@ -71,7 +71,7 @@ def package_bytes() -> int:
     from vision_platform.packaging import FunctionBundling  # noqa: PLC0415 - only here, from its source root
 
     with tempfile.TemporaryDirectory() as folder:
-        FunctionBundling(ROOT / "lambda_src", "predict").try_bundle(folder)
+        FunctionBundling(ROOT / "lambda_src", "predict").fill(Path(folder))
         return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 

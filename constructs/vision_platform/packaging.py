@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +29,12 @@ _PLATFORM = "aarch64-manylinux_2_28"
 SHARED_PACKAGE = "vision_runtime"
 # Lambda's limit for a package with its layers, unpacked.
 MOST_BYTES = 250 * 2**20
+
+# Of zlib's levels: 6, the usual one, takes 1.7 times as long and saves 2 % (204 MB of packages: 5.5 s and
+# 63 MB, against 3.2 s and 65 MB).
+_COMPRESSION = 4
+# The first day that a zip can name.
+_OLDEST = (1980, 1, 1, 0, 0, 0)
 
 _NEVER_PACKAGED = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", "README.md"})
 
@@ -50,13 +58,13 @@ def function_code(source: Path, function: str, also: Sequence[Path] = ()) -> lam
     borrowed = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in also]
     digest = content_hash(
         [source / function, source / SHARED_PACKAGE],
-        extra=(_PYTHON_VERSION, _PLATFORM, "package-2", *borrowed),
+        extra=(_PYTHON_VERSION, _PLATFORM, "package-3", *borrowed),
     )
     return lambda_.Code.from_asset(
         str(source),
         asset_hash=digest,
         asset_hash_type=AssetHashType.CUSTOM,
-        bundling=_locally(FunctionBundling(source, function, also), BundlingOutput.NOT_ARCHIVED),
+        bundling=_locally(FunctionBundling(source, function, also), BundlingOutput.ARCHIVED),
     )
 
 
@@ -73,7 +81,11 @@ def _locally(bundling: ILocalBundling, output: BundlingOutput) -> BundlingOption
 
 @jsii.implements(ILocalBundling)
 class FunctionBundling:
-    """Builds one Lambda package with uv."""
+    """Builds one Lambda package with uv, as the archive that Lambda takes.
+
+    Archived here, an assembly has a few hundred files where it had six thousand, and every project of the
+    pipeline unpacks it.
+    """
 
     def __init__(self, source: Path, function: str, also: Sequence[Path] = ()) -> None:
         self._folder = source / function
@@ -81,12 +93,18 @@ class FunctionBundling:
         self._also = also
 
     def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
-        """Fill `output_dir`.
+        """Write `package.zip` into `output_dir`. Raises PackagingError as `fill` does."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.fill(Path(folder))
+            _write_zip(Path(folder), Path(output_dir) / "package.zip")
+        return True
+
+    def fill(self, output: Path) -> None:
+        """Put what belongs into the package into the folder `output`.
 
         Raises PackagingError when uv is missing or cannot install the requirements, and when what came of it
         is more than Lambda takes.
         """
-        output = Path(output_dir)
         requirements = self._folder / "requirements.txt"
         if requirements.exists():
             _install(requirements, output)
@@ -95,7 +113,6 @@ class FunctionBundling:
         for path in self._also:
             shutil.copyfile(path, output / path.name)
         _check_size(output, self._folder.name)
-        return True
 
 
 @jsii.implements(ILocalBundling)
@@ -123,6 +140,15 @@ def write_archive(folder: Path, target: Path) -> None:
             entry.size, entry.mode, entry.mtime = path.stat().st_size, 0o644, 0
             with path.open("rb") as content:
                 archive.addfile(entry, content)
+
+
+def _write_zip(folder: Path, target: Path) -> None:
+    """Pack all files of `folder` as `target`, a zip without times, owners or modes of this machine."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _OLDEST)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, _COMPRESSION)
 
 
 def packaged_files(folder: Path) -> Iterator[Path]:

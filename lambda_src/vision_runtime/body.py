@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+
+import pybase64
 
 from vision_runtime.problem import Problem
 
@@ -43,7 +44,7 @@ def body_bytes(event: Mapping[str, Any], hint: str) -> bytes:
     if not event.get("isBase64Encoded"):
         return str(body).encode("utf-8", "surrogatepass")
     try:
-        return base64.b64decode(body, validate=True)
+        return pybase64.b64decode(body, validate=True)
     except binascii.Error as error:
         raise Problem(
             "bad-body", "The body cannot be read", 400, f"its base64 is broken: {error}", field="body"

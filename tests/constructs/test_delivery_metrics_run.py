@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +60,7 @@ def deploy(twin: Twin, assembly: Assembly) -> str:
     storage.put_object(
         Bucket=ASSETS,
         Key=code["S3Key"],
-        Body=zipped(assembly.folder / f"asset.{code['S3Key'].removesuffix('.zip')}"),
+        Body=(assembly.folder / f"asset.{code['S3Key']}").read_bytes(),
     )
     (name,) = assembly.templates
     formation.create_stack(
@@ -81,14 +79,6 @@ def deploy(twin: Twin, assembly: Assembly) -> str:
     return next(
         each["PhysicalResourceId"] for each in resources if each["ResourceType"] == "AWS::Lambda::Function"
     )
-
-
-def zipped(folder: Path) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in folder.rglob("*"):
-            archive.write(path, path.relative_to(folder))
-    return content.getvalue()
 
 
 def held(twin: Twin, pipeline: Pipeline, metric: str, **more: str) -> dict[str, float]:

@@ -8,13 +8,20 @@ import os
 import shutil
 import stat
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from vision_platform import packaging
 from vision_platform.model_functions import SERVING_CODE
-from vision_platform.packaging import FunctionBundling, PackagingError, content_hash, write_archive
+from vision_platform.packaging import (
+    FunctionBundling,
+    PackagingError,
+    content_hash,
+    packaged_files,
+    write_archive,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +40,7 @@ def disturb(folder: Path) -> None:
     for path in folder.rglob("*.py"):
         os.utime(path, (1, 1))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__").mkdir(exist_ok=True)
     (folder / "__pycache__" / "train.cpython-311.pyc").write_bytes(b"compiled")
 
 
@@ -75,11 +82,25 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_a_package_is_the_function_at_its_root_and_the_shared_package(source: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    output.mkdir()
-    assert FunctionBundling(source, "gate").try_bundle(str(output))
-    files = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
-    assert files == {"handler.py", "vision_runtime/__init__.py"}
+    FunctionBundling(source, "gate").fill(tmp_path / "out")
+    files = packaged_files(tmp_path / "out")
+    names = [path.relative_to(tmp_path / "out").as_posix() for path in files]
+    assert names == ["handler.py", "vision_runtime/__init__.py"]
+
+
+def test_a_package_is_an_archive_that_depends_on_nothing_but_its_files(source: Path, tmp_path: Path) -> None:
+    archives: list[bytes] = []
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+        assert FunctionBundling(source, "gate").try_bundle(str(tmp_path / place))
+        (archive,) = (tmp_path / place).iterdir()
+        archives.append(archive.read_bytes())
+        disturb(source / "gate")
+    assert archives[0] == archives[1]
+    with zipfile.ZipFile(archive) as packed:
+        assert packed.namelist() == ["handler.py", "vision_runtime/__init__.py"]
+        assert {entry.external_attr >> 16 for entry in packed.infolist()} == {0o644}
+        assert packed.read("handler.py") == (source / "gate" / "handler.py").read_bytes()
 
 
 def test_a_missing_uv_is_told_with_the_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -92,7 +113,7 @@ def test_a_missing_uv_is_told_with_the_cure(monkeypatch: pytest.MonkeyPatch, tmp
 def test_requirements_that_cannot_be_installed_are_told_with_their_file(source: Path, tmp_path: Path) -> None:
     (source / "gate" / "requirements.txt").write_text("not-locked==1.0\n")
     with pytest.raises(PackagingError) as caught:
-        FunctionBundling(source, "gate").try_bundle(str(tmp_path / "out"))
+        FunctionBundling(source, "gate").fill(tmp_path / "out")
     assert "uv could not install gate/requirements.txt for Lambda (Python 3.14" in str(caught.value)
 
 
@@ -108,14 +129,14 @@ def test_every_functions_requirements_are_locked_with_hashes(function: str) -> N
 
 
 def test_the_adapters_package_is_small_and_holds_no_numpy(tmp_path: Path) -> None:
-    FunctionBundling(ROOT / "lambda_src", "predict").try_bundle(str(tmp_path))
+    FunctionBundling(ROOT / "lambda_src", "predict").fill(tmp_path)
     assert not (tmp_path / "numpy").exists()
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 30_000_000
 
 
 def test_the_function_that_serves_models_has_the_models_own_code_and_room_to_grow(tmp_path: Path) -> None:
     also = [ROOT / "model" / name for name in SERVING_CODE]
-    FunctionBundling(ROOT / "lambda_src", "serve_model", also).try_bundle(str(tmp_path))
+    FunctionBundling(ROOT / "lambda_src", "serve_model", also).fill(tmp_path)
     for name in SERVING_CODE:
         assert (tmp_path / name).read_bytes() == (ROOT / "model" / name).read_bytes()
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
@@ -148,13 +169,11 @@ def test_a_package_that_lambda_would_refuse_is_refused_here(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packaging, "MOST_BYTES", 10)
-    output = tmp_path / "out"
-    output.mkdir()
     with pytest.raises(PackagingError, match=r"package of gate has .* take something out of gate/req"):
-        FunctionBundling(source, "gate").try_bundle(str(output))
+        FunctionBundling(source, "gate").fill(tmp_path / "out")
 
 
 def test_a_function_reads_the_apis_document_as_json(tmp_path: Path) -> None:
-    FunctionBundling(ROOT / "lambda_src", "requests").try_bundle(str(tmp_path))
+    FunctionBundling(ROOT / "lambda_src", "requests").fill(tmp_path)
     assert json.loads((tmp_path / "openapi.json").read_text())["openapi"].startswith("3.0.")
     assert not list(tmp_path.glob("*.yaml"))

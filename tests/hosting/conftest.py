@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -212,15 +211,9 @@ def function_package(folder: Path) -> Path:
     from vision_platform.model_functions import SERVING_CODE
     from vision_platform.packaging import FunctionBundling
 
-    content, archive = folder / "content", folder / "serve_model.zip"
-    content.mkdir()
     also = [MODEL / name for name in SERVING_CODE]
-    FunctionBundling(ROOT / "lambda_src", "serve_model", also).try_bundle(str(content))
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-        for path in sorted(content.rglob("*")):
-            if path.is_file():
-                packed.write(path, path.relative_to(content))
-    return archive
+    FunctionBundling(ROOT / "lambda_src", "serve_model", also).try_bundle(str(folder))
+    return folder / "package.zip"
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,14 +85,6 @@ def synthesize(folder: Path) -> Assembly:
     return Assembly(folder)
 
 
-def zipped(folder: Path) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in folder.rglob("*"):
-            archive.write(path, path.relative_to(folder))
-    return content.getvalue()
-
-
 @dataclass
 class Deployed:
     """The stack in the twin."""
@@ -132,8 +122,8 @@ def deployed(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
     storage.create_bucket(Bucket=ASSETS)
     for function in assembly.resources("AWS::Lambda::Function"):
         code = function.properties["Code"]
-        folder = assembly.folder / f"asset.{code['S3Key'].removesuffix('.zip')}"
-        storage.put_object(Bucket=ASSETS, Key=code["S3Key"], Body=zipped(folder))
+        package = assembly.folder / f"asset.{code['S3Key']}"
+        storage.put_object(Bucket=ASSETS, Key=code["S3Key"], Body=package.read_bytes())
     template = json.dumps(assembly.templates[STACK])
     storage.put_object(Bucket=ASSETS, Key="template.json", Body=template.encode())
     formation.create_stack(

@@ -9,9 +9,12 @@ import selectors
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+import orjson
 
 from twin import environments, processes
 from twin.lambda_runtime import package, tracing
@@ -138,10 +141,13 @@ class Worker:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None or process.stderr is None:
             raise RuntimeError("the worker was not started, or has ended")
+        text = _line(message)
+        # As on AWS, time runs from the moment at which the function has its event.
         began = time.monotonic()
         outcome = Outcome()
         try:
-            self._send(process.stdin, message)
+            process.stdin.write(text)
+            process.stdin.flush()
             answer = self._receive(process.stdout, process.stderr, began + seconds, outcome)
         except TimeoutError:
             outcome.timed_out = outcome.ended = True
@@ -158,11 +164,6 @@ class Worker:
             outcome.memory_mb = -(-answer["max_rss_kb"] // 1024)
         outcome.seconds = time.monotonic() - began
         return outcome
-
-    @staticmethod
-    def _send(pipe: IO[bytes], message: dict[str, Any]) -> None:
-        pipe.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
-        pipe.flush()
 
     def _receive(
         self, answers: IO[bytes], log: IO[bytes], deadline: float, outcome: Outcome
@@ -220,6 +221,16 @@ class Worker:
                 self._take_log(data, outcome)
         if self._log:
             self._take_log(b"\n", outcome)
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    """A message as one line of JSON."""
+    try:
+        return orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE)
+    except (
+        TypeError
+    ):  # what callers may send and it does not know: half characters, whole numbers beyond 64 bits
+        return json.dumps(message).encode() + b"\n"
 
 
 def _widen(pipe: IO[bytes] | None) -> None:
