@@ -217,7 +217,7 @@ def describe(twin: Twin) -> Plain:
     running = twin.health()
     if running is None:
         return {"up": False, "home": str(twin.home)}
-    pipeline = delivery_status.describe(twin.pipeline_api, twin.pipeline_name)
+    pipeline = delivery_status.describe(twin.pipeline_api, twin.pipeline_name, twin.approvals)
     if pipeline["deployed"]:
         pipeline["figures"] = figures.read(
             twin.pipeline_client("cloudwatch"), twin.settings.get("figures", {})

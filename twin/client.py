@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
+from twin import console_links
 from twin.delivery_watch import Approval, Change, Watch
 from twin.server_process import DEFAULT_PORT, BusyPort, Health, ServerProcess, TwinError, fetch
 
@@ -196,8 +198,13 @@ class Twin:
         return Watch(self.pipeline_api, self.pipeline_name).changes(execution, commit=commit)
 
     def approvals(self) -> list[Approval]:
-        """Return the approvals that wait for a decision."""
-        return Watch(self.pipeline_api, self.pipeline_name).approvals()
+        """Return the approvals that wait for a decision, with copies of the pages that they link to."""
+        waiting = Watch(self.pipeline_api, self.pipeline_name).approvals()
+        s3 = self.pipeline_client("s3") if waiting else None
+        pages = [console_links.copied(each.link, s3, self.home / "pages") for each in waiting]
+        return [
+            replace(each, page=str(page)) if page else each for each, page in zip(waiting, pages, strict=True)
+        ]
 
     def decide(
         self, *, approve: bool, summary: str, stage: str | None = None, action: str | None = None

@@ -1,6 +1,6 @@
 """How the pipeline stands, as `python -m twin status` tells it: stages with their reasons, approvals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,8 +13,8 @@ from twin.delivery_watch import Approval, Watch, retries
 Plain = dict[str, Any]
 
 
-def describe(api: Any, pipeline: str) -> Plain:
-    """Return the state of a pipeline as data; `api` is a CodePipeline client."""
+def describe(api: Any, pipeline: str, approvals: Callable[[], list[Approval]]) -> Plain:
+    """Return a pipeline's state as data; `api` is a CodePipeline client, `approvals` tells what waits."""
     seen = Watch(api, pipeline)
     if not seen.exists():
         return {"name": pipeline, "deployed": False}
@@ -24,7 +24,7 @@ def describe(api: Any, pipeline: str) -> Plain:
         "name": pipeline,
         "deployed": True,
         "stages": [_stage(stage) for stage in state["stageStates"]],
-        "approvals": [asdict(approval) for approval in seen.approvals()],
+        "approvals": [asdict(approval) for approval in approvals()],
         "newest": _newest(newest, seen.execution(newest)) if newest else None,
     }
 
@@ -96,8 +96,8 @@ def show_approvals(out: Console, found: Mapping[str, Any]) -> None:
     for approval in waiting:
         line = f"approval waits: {approval.stage} / {approval.action} {approval.text}"
         out.print(line, markup=False, soft_wrap=True)
-        if approval.link:
-            out.print(f"  read: {approval.link}", markup=False, soft_wrap=True)
+        if approval.to_read:
+            out.print(f"  read: {approval.to_read}", markup=False, soft_wrap=True)
         choice = f" --stage {approval.stage} --action {approval.action}" if len(waiting) > 1 else ""
         until = f"  until {at_minute(approval.expires)}: " if approval.expires else "  "
         out.print(f"{until}python -m twin approve{choice} (or --reject)", markup=False, soft_wrap=True)

@@ -143,8 +143,8 @@ class DeliveryView:
         )
         if approval.text:
             out.print(f"  {approval.text}", highlight=False, markup=False, soft_wrap=True)
-        if approval.link:
-            out.print(f"  read: {approval.link}", highlight=False, markup=False, soft_wrap=True)
+        if approval.to_read:
+            out.print(f"  read: {approval.to_read}", highlight=False, markup=False, soft_wrap=True)
         if approval.expires:
             out.print(f"  until: {at_minute(approval.expires)}, or it fails", highlight=False)
         out.print(f"  decide: {command}", highlight=False, markup=False, soft_wrap=True)

@@ -42,7 +42,8 @@ class Change:
 class Approval:
     """An approval that waits; `text` and `link` are what the approver is given to read.
 
-    It fails when nobody decides until `expires` (epoch seconds).
+    It fails when nobody decides until `expires` (epoch seconds). `page` is a copy on this machine of what the
+    link shows, where it leads into AWS's console, which the twin has not.
     """
 
     execution: str
@@ -52,6 +53,12 @@ class Approval:
     text: str
     link: str
     expires: float = 0.0
+    page: str = ""
+
+    @property
+    def to_read(self) -> str:
+        """What an approver is to open, or an empty text."""
+        return self.page or self.link
 
 
 class NoExecution(Exception):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.twin.conftest import ROOT
+from tests.twin.conftest import REGION, ROOT, TOOLING
 from tests.twin.pipelines.builders import approval_action, build_action, buildspec
 from tests.twin.pipelines.command_line import CommandLine
 from twin.client import Twin as Client
 
 pytestmark = pytest.mark.twin
+PAGE = f"https://{REGION}.console.aws.amazon.com/s3/object/reports?region={REGION}&prefix=why/index.html"
 
 
 def test_life_of_the_server(line: CommandLine) -> None:
@@ -39,19 +40,33 @@ def test_push_watch_approve_failure_and_interrupt(line: CommandLine, tmp_path: P
         tmp_path / "checkout",
         stages=[
             {"Name": "Build", "Actions": [build_action("Check")]},
-            {"Name": "Prod", "Actions": [approval_action("Promote", CustomData="Read #{Code.CommitId}")]},
+            {
+                "Name": "Prod",
+                "Actions": [
+                    approval_action(
+                        "Promote",
+                        CustomData="Read #{Code.CommitId}",
+                        ExternalEntityLink=PAGE,
+                    )
+                ],
+            },
         ],
     )
     line.prepare()
     commit_id = line.commit(buildspec("true"))
     assert "pushed" in line.run("push")
     pipeline.deploy()
+    storage = pipeline.twin.client("s3", TOOLING)
+    storage.create_bucket(Bucket="reports")
+    storage.put_object(Bucket="reports", Key="why/index.html", Body=b"<p>what changes</p>")
     watching = line.start("watch")
     watching.until("Approval needed: Prod / Promote")  # it looks again every so often
     pipeline.token("Prod", "Promote")
     waiting = json.loads(line.run("status", "--json"))["pipeline"]["approvals"][0]
     assert (waiting["stage"], waiting["text"]) == ("Prod", f"Read {commit_id}")
-    assert "approval waits: Prod / Promote" in line.run("status")
+    assert Path(waiting["page"]).read_text() == "<p>what changes</p>"
+    said = line.run("status")
+    assert "approval waits: Prod / Promote" in said and f"  read: {waiting['page']}\n" in said
     assert "approved Prod / Promote" in line.run("approve", "--summary", "fine")
     said = watching.end(code=0)
     assert "Build / Check: done in" in said

@@ -126,14 +126,15 @@ def test_stack_is_deployed_to_another_account_after_approval(
     execution = pipeline.executions()[0]["pipelineExecutionId"]
     token = pipeline.token("Review", "Approve")
     assert pipeline.state("Review", "Approve")["summary"] == f"Deploy {commit}?"
-    assert pipeline.twin.client("ssm", DEV).describe_parameters()["Parameters"] == []
+    settings = pipeline.twin.client("ssm", DEV)
+    assert settings.get_parameters(Names=["/delivered/color"])["InvalidParameters"] == ["/delivered/color"]
     pipeline.api.put_approval_result(
         pipelineName=pipeline.name, stageName="Review", actionName="Approve", token=token,
         result={"summary": "fine", "status": "Approved"},
     )  # fmt: skip
     ended = pipeline.wait(execution)
     assert ended["status"] == "Succeeded", ended
-    value = pipeline.twin.client("ssm", DEV).get_parameter(Name="/delivered/color")["Parameter"]["Value"]
+    value = settings.get_parameter(Name="/delivered/color")["Parameter"]["Value"]
     assert value == "green"
     actions = pipeline.actions(execution)
     assert actions["Approve"]["updatedBy"] == f"arn:aws:iam::{TOOLING}:root"
