@@ -16,12 +16,15 @@ from ops.terminal import say, show
 from planning.capacity import Capacity, plan, provision
 from planning.explained import Explained, Value, shown
 from planning.hardware import UnknownHardware
+from planning.hosting import LIMITS, Hosting
 from planning.ladder import SEEDS, Rung, breaking, rungs, step
 from planning.provision import Provision
 from planning.quotas import Need, exceeded, needs
 from planning.simulation.outcome import Outcome
 from planning.workload import Workload, WorkloadError, images
 
+# The modes whose fleets the simulation knows.
+SIMULATED = ("real-time", "multi-model")
 # The page has the whole table; a terminal of 100 columns has not.
 _PAGE = "docs/capacity.md"
 
@@ -37,6 +40,7 @@ class Applied:
     # Of them, those that somebody has set.
     given: frozenset[str]
     quotas: Mapping[str, float]
+    hosting: Hosting
 
     @property
     def workload(self) -> Workload:
@@ -47,7 +51,7 @@ class Applied:
     def provision(self) -> Provision:
         """What applies."""
         values: dict[str, Value | None] = {each.key: each.value for each in self.capacity.explained}
-        return provision({**values, **self.settings})
+        return provision({**values, **self.settings}, self.hosting)
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -73,7 +77,8 @@ def applied(environment: Environment, workload: str | None = None) -> Applied:
         wanted = Workload(**asked)
         if workload is not None:
             wanted = replace(wanted, images_per_day=images(workload), simultaneous=None)
-            return Applied(environment.name, plan(wanted), {}, frozenset(), quotas)
+            hosting = Hosting.of(settings["hosting"])
+            return Applied(environment.name, plan(wanted, hosting=hosting), {}, frozenset(), quotas, hosting)
         return _as_set(environment, wanted, quotas)
     except (WorkloadError, UnknownHardware) as fault:
         raise OperatorFault(str(fault)) from None
@@ -81,18 +86,27 @@ def applied(environment: Environment, workload: str | None = None) -> Applied:
 
 def _as_set(environment: Environment, wanted: Workload, quotas: Mapping[str, float]) -> Applied:
     settings = environment.settings
+    hosting = Hosting.of(settings["hosting"])
     found: dict[str, Value | None] = {}
-    for number in plan(wanted).explained:
+    for number in plan(wanted, hosting=hosting).explained:
         group, _, name = number.key.partition(".")
         if name in settings.get(group, {}):
             found[number.key] = settings[group][name]
+    # None reserved for the model: it takes what it needs of what the account has.
+    if found.get(LIMITS["lambda"], 0) is None:
+        del found[LIMITS["lambda"]]
     given = frozenset(found) - set(settings["derived"])
-    capacity = plan(wanted, {key: found[key] for key in given})
-    return Applied(environment.name, capacity, found, given, quotas)
+    capacity = plan(wanted, {key: found[key] for key in given}, hosting)
+    return Applied(environment.name, capacity, found, given, quotas, hosting)
 
 
 def simulated(asked: Applied) -> tuple[Outcome, ...]:
-    """A peak that comes at once, with three seeds."""
+    """A peak that comes at once, with three seeds. Raises OperatorFault for what it cannot simulate."""
+    if asked.hosting.mode not in SIMULATED:
+        raise OperatorFault(
+            "--simulate: the simulation knows fleets of instances that answer at once, and "
+            f"{asked.environment} has hosting.mode '{asked.hosting.mode}': leave --simulate out"
+        )
     return tuple(step(asked.workload, asked.provision, seed) for seed in SEEDS)
 
 
@@ -107,9 +121,10 @@ def show_plan(asked: Applied) -> None:
         f"{workload.mean_per_second:,.1f}/s mean, {workload.peak_per_second:,.1f}/s at the peak, "
         f"{workload.burst_share:.0%} of them through the stream"
     )
+    say(f"models are hosted in mode {asked.hosting.mode}")
     table = Table(box=None, pad_edge=False)
     for name in ("number", "plan", "setting"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for number in asked.capacity.explained:
         key = f"[dim]{number.key}[/dim]"
         if asked.differs(number):
@@ -175,7 +190,7 @@ def show_simulation(asked: Applied, seen: tuple[Outcome, ...]) -> bool:
 
 
 def show_ladder() -> None:
-    """From half a million to a billion images a day."""
+    """From half a million to a billion images a day, on instances that answer at once."""
     table = Table(box=None, pad_edge=False)
     for name in ("images/day", "peak/s", "API rate", "adapter", "endpoint", "shards", "$/month", "$/million"):
         table.add_column(name, justify="left" if name == "endpoint" else "right")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from planning import sizing_api as api
 from planning import sizing_endpoint as endpoint
+from planning import sizing_functions as functions
 from planning import sizing_stream as stream
 from planning.explained import Explained, Input, Value
+from planning.hosting import LIMITS, Hosting
 from planning.provision import Provision
 from planning.sizing_stream import ON_DEMAND_SHARDS
 from planning.workload import Workload
@@ -34,16 +36,26 @@ class Capacity:
                 return each
         raise KeyError(key)
 
+    def __contains__(self, key: str) -> bool:
+        return any(each.key == key for each in self.explained)
 
-def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) -> Capacity:
+
+def plan(
+    workload: Workload,
+    given: Mapping[str, Value | None] | None = None,
+    hosting: Hosting | None = None,
+) -> Capacity:
     """The capacity for a workload. What `given` fixes, by key, is taken as it is; the rest follows from it.
 
-    Only numbers that others follow from are looked up there: `hosting.instance_type`, `api.memory_mb`,
-    `api.rate_per_second`, and those of `streaming` that decide its throughput.
+    `hosting` says how models are hosted (default: on instances that answer at once); in a mode without
+    instances the plan has executions of the model in their place. Of `given`, only numbers that others follow
+    from are looked at: `hosting.instance_type`, `api.memory_mb`, `api.rate_per_second`, and those of
+    `streaming` that decide its throughput.
 
     Raises planning.hardware.UnknownHardware for an instance type whose size is not known.
     """
     fixed = given or {}
+    hosted = hosting or Hosting()
 
     def follows(found: Explained) -> Value:
         value = fixed.get(found.key)
@@ -52,9 +64,6 @@ def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) ->
     rate = api.rate(workload)
     memory = api.memory(workload, key="api.memory_mb", title="memory of the adapter")
     memory_mb = int(follows(memory))
-    kind = endpoint.instance_type(workload)
-    chosen = str(follows(kind))
-    fewest = endpoint.instances(workload, chosen)
     together = stream.micro_batch(workload)
     consume_memory = stream.memory(workload)
     per_request, consume_mb = int(follows(together)), int(follows(consume_memory))
@@ -67,10 +76,7 @@ def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) ->
         api.burst(workload, float(follows(rate))),
         memory,
         api.concurrency(workload, memory_mb),
-        kind,
-        fewest,
-        endpoint.most_instances(workload, chosen, int(fewest.value)),
-        endpoint.target(workload, chosen),
+        *_hosting(workload, hosted, follows, shard_count * int(follows(per_shard))),
         shards,
         per_shard,
         stream.reserved(shard_count, int(follows(per_shard))),
@@ -81,13 +87,36 @@ def plan(workload: Workload, given: Mapping[str, Value | None] | None = None) ->
         stream.firehose_buffer(workload),
         *alarms(workload),
     )
-    return Capacity(workload, explained, provision({each.key: each.value for each in explained}))
+    return Capacity(workload, explained, provision({each.key: each.value for each in explained}, hosted))
 
 
-def provision(values: Mapping[str, Value | None]) -> Provision:
-    """The plain numbers, by their keys; a concurrency of 0 reserves none, no maximum means no scaling."""
+def _hosting(
+    workload: Workload, hosting: Hosting, follows: Callable[[Explained], Value], consumers: int
+) -> tuple[Explained, ...]:
+    """What serves the models: instances and how they scale, or executions that come and go."""
+    if not hosting.has_instances:
+        return (functions.executions(workload, hosting, consumers),)
+    kind = endpoint.instance_type(workload)
+    chosen = str(follows(kind))
+    fewest = endpoint.instances(workload, chosen)
+    return (
+        kind,
+        fewest,
+        endpoint.most_instances(workload, chosen, int(fewest.value)),
+        endpoint.target(workload, chosen),
+    )
+
+
+def provision(values: Mapping[str, Value | None], hosting: Hosting | None = None) -> Provision:
+    """The plain numbers, by their keys; a concurrency of 0 reserves none, no maximum means no scaling.
+
+    Numbers of instances and of executions are looked for where `hosting` has them.
+    """
+    hosted = hosting or Hosting()
 
     def number(key: str) -> float:
+        if key.startswith("hosting.") and not hosted.has_instances:
+            return 0
         return float(values[key] or 0)
 
     fewest = int(number("hosting.instance_count"))
@@ -96,7 +125,7 @@ def provision(values: Mapping[str, Value | None]) -> Provision:
         api_burst=int(number("api.burst")),
         predict_memory_mb=int(number("api.memory_mb")),
         predict_concurrency=int(number("api.reserved_concurrency")) or None,
-        instance_type=str(values["hosting.instance_type"]),
+        instance_type=str(values["hosting.instance_type"]) if hosted.has_instances else "",
         instances=fewest,
         most_instances=int(number("hosting.max_instance_count")) or fewest,
         target_per_instance_minute=number("hosting.target_invocations_per_instance"),
@@ -107,6 +136,8 @@ def provision(values: Mapping[str, Value | None]) -> Provision:
         micro_batch=int(number("streaming.micro_batch")),
         reserved_consumers=int(number("streaming.reserved_concurrency")) or None,
         consume_memory_mb=int(number("streaming.memory_mb")),
+        hosting=hosted,
+        executions=0 if hosted.has_instances else int(values[LIMITS[hosted.mode]] or 0),
     )
 
 

@@ -21,13 +21,10 @@ from planning.prices import (
     hourly_usd,
 )
 from planning.quotas import LAMBDA_CONCURRENCY
+from planning.sizing_functions import request_seconds
 
 DAYS, HOURS_A_DAY, SECONDS_A_DAY = 30.4, 24, 86_400
 BEGIN, END = "<!-- computed: begin -->", "<!-- computed: end -->"
-# Serverless environments get one vCPU with about this much memory, as Lambda's do.
-_MEGABYTES_PER_VCPU = 1769
-# One request is more than its inference: HTTP, parsing, and the answer's JSON.
-_OVERHEAD_SECONDS = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,39 +71,49 @@ def real_time(load: Load) -> float:
 
 def serverless(load: Load) -> float:
     """US dollars a month: seconds by memory, and the images' bytes."""
-    vcpus = min(1.0, load.serverless_memory_mb / _MEGABYTES_PER_VCPU)
-    seconds = load.core_seconds / vcpus + _OVERHEAD_SECONDS
-    compute = seconds * load.serverless_memory_mb / 1024 * SERVERLESS_GB_SECONDS.first
-    data = load.image_bytes / 1e9 * SERVERLESS_DATA_GB.first
-    return load.images_per_month * (compute + data)
+    return serverless_usd(
+        load.images_per_month, load.core_seconds, load.serverless_memory_mb, load.image_bytes
+    )
+
+
+def serverless_usd(images: float, core_seconds: float, memory_mb: int, image_bytes: int) -> float:
+    """US dollars for so many images, each of so many bytes and so many seconds of one core."""
+    compute = request_seconds(core_seconds, memory_mb) * memory_mb / 1024 * SERVERLESS_GB_SECONDS.first
+    return images * (compute + image_bytes / 1e9 * SERVERLESS_DATA_GB.first)
 
 
 def on_functions(load: Load) -> float:
     """US dollars a month: seconds by memory, and requests. The adapter waits as long in every mode."""
-    month = load.images_per_month
-    gb_seconds = month * _function_seconds(load) * load.lambda_memory_mb / 1024
-    return LAMBDA_GB_SECONDS.of(gb_seconds) + LAMBDA_REQUESTS.of(month / 1e6)
+    return functions_usd(load.images_per_month, load.core_seconds, load.lambda_memory_mb)
+
+
+def functions_usd(images: float, core_seconds: float, memory_mb: int) -> float:
+    """US dollars for so many images, each of so many seconds of one core and a request of its own."""
+    gb_seconds = images * request_seconds(core_seconds, memory_mb) * memory_mb / 1024
+    return LAMBDA_GB_SECONDS.of(gb_seconds) + LAMBDA_REQUESTS.of(images / 1e6)
 
 
 def executions(load: Load) -> int:
     """How many of the function's environments work at once in the busiest hour, on average and no less."""
     rate = load.images_per_day * load.peak_hour_share / 3600
-    return math.ceil(rate * _function_seconds(load))
-
-
-def _function_seconds(load: Load) -> float:
-    """One request's time: an environment has one at a time, and what its memory brings of a vCPU."""
-    vcpus = min(1.0, load.lambda_memory_mb / _MEGABYTES_PER_VCPU)
-    return load.core_seconds / vcpus + _OVERHEAD_SECONDS
+    return math.ceil(rate * request_seconds(load.core_seconds, load.lambda_memory_mb))
 
 
 def asynchronous(load: Load) -> float:
     """US dollars a month: instances in the active hours only, and the way of each image through S3."""
-    requests = (2 * S3_PUTS.first + 3 * S3_GETS.first) / 1e6
-    needed = load.images_per_day * load.core_seconds / (load.cores * load.utilisation) / 3600
+    hours = hours_awake(load.images_per_day, load.core_seconds, load.cores * load.utilisation)
+    return through_storage_usd(load.images_per_month) + DAYS * hourly_usd(load.instance_type) * hours
+
+
+def hours_awake(images_per_day: float, core_seconds: float, cores: float) -> float:
+    """Hours of instances in a day, where the fleet rests at zero; `cores` may be used of each instance."""
     # One hour at a time: an instance that has come stays for a while.
-    hours = max(needed, 1.0)
-    return load.images_per_month * requests + DAYS * hourly_usd(load.instance_type) * hours
+    return max(images_per_day * core_seconds / cores / 3600, 1.0)
+
+
+def through_storage_usd(images: float) -> float:
+    """US dollars for the way of images and answers through S3: written twice, read three times."""
+    return images * (2 * S3_PUTS.first + 3 * S3_GETS.first) / 1e6
 
 
 def multi_model(load: Load) -> float:

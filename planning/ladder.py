@@ -83,7 +83,7 @@ def _first(usual: Workload, quota: Quota) -> int | None:
     def breaks(images: int) -> bool:
         workload = replace(usual, images_per_day=images)
         found = needs(workload, plan(workload).provision)
-        return next(each for each in found if each.quota == quota).exceeds()
+        return any(each.exceeds() for each in found if each.quota == quota)
 
     if not breaks(_MOST):
         return None

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 
 from planning import prices
+from planning.hardware import vcpus
+from planning.hosting_modes import functions_usd, hours_awake, serverless_usd, through_storage_usd
 from planning.provision import Provision
 from planning.sizing_api import answer_seconds
-from planning.sizing_endpoint import reaction_seconds
+from planning.sizing_endpoint import UTILISATION, reaction_seconds
 from planning.sizing_stream import CLAIM_CHECK_KB, image_seconds
 from planning.workload import Workload
 
@@ -82,7 +84,7 @@ def monthly(workload: Workload, provision: Provision, around: Surroundings | Non
         _api(images, burst),
         *([_firewall(images + burst)] if around.web_acl else []),
         _adapter(workload, provision, sync),
-        _endpoint(workload, provision),
+        _hosting(workload, provision),
         _lineage(images, around),
         *(_burst_path(workload, provision, burst, around) if burst else []),
         _watching(images),
@@ -135,14 +137,49 @@ def _adapter(workload: Workload, provision: Provision, sync: float) -> Item:
     )
 
 
-def _endpoint(workload: Workload, provision: Provision) -> Item:
-    hours = instance_hours(workload, provision) * HOURS / 24
+def _hosting(workload: Workload, provision: Provision) -> Item:
+    hosting, images = provision.hosting, workload.images_per_day * DAYS
+    seconds = workload.model_ms / 1000
+    each = f"{images / 1e6:,.1f} million images of {workload.model_ms:g} ms of a vCPU"
+    if hosting.mode == "serverless":
+        return Item(
+            component="endpoint (SageMaker, serverless)",
+            usd=serverless_usd(images, seconds, hosting.memory_mb, _PIXELS_KB * 1024),
+            counted=f"{each}, with {hosting.memory_mb} MB; environments kept warm are not in it",
+        )
+    if hosting.mode == "lambda":
+        return Item(
+            component="models (Lambda)",
+            usd=functions_usd(images, seconds, hosting.memory_mb),
+            counted=f"{each}, with {hosting.memory_mb} MB",
+        )
+    if hosting.mode == "asynchronous":
+        return _asynchronous(workload, provision, seconds)
+    return _endpoint(provision, instance_hours(workload, provision))
+
+
+def _asynchronous(workload: Workload, provision: Provision, seconds: float) -> Item:
+    """The way through S3, and the fleet: for the hours of its work where it rests at zero."""
+    hours = instance_hours(workload, provision)
+    if provision.hosting.scale_to_zero:
+        cores = vcpus(provision.instance_type) * UTILISATION
+        hours = hours_awake(workload.images_per_day, seconds, cores)
+    fleet = _endpoint(provision, hours)
+    images = workload.images_per_day * DAYS
+    counted = f"{fleet.counted}; {images / 1e6:,.1f} million images and answers through S3"
+    usd = fleet.usd + through_storage_usd(images)
+    return Item(component=fleet.component, usd=usd, counted=counted)
+
+
+def _endpoint(provision: Provision, hours_a_day: float) -> Item:
+    hours = hours_a_day * HOURS / 24
+    fewest = 0 if provision.hosting.scale_to_zero else provision.instances
     return Item(
         component="endpoint (SageMaker)",
         usd=hours * prices.hourly_usd(provision.instance_type),
         counted=f"{hours:,.0f} hours of {provision.instance_type}: "
-        f"{provision.instances} to {provision.most_instances} instances",
-        fixed=not provision.scales,
+        f"{fewest} to {provision.most_instances} instances",
+        fixed=not provision.scales and not provision.hosting.scale_to_zero,
     )
 
 

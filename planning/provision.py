@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from planning.hosting import Hosting
 
 # What a stream begins with in on-demand mode (planning/sizing_stream.py).
 _ON_DEMAND_SHARDS = 4
@@ -29,6 +31,9 @@ class Provision:
     micro_batch: int
     reserved_consumers: int | None
     consume_memory_mb: int
+    # In modes without instances all numbers of instances are 0, and executions of the model are what counts.
+    hosting: Hosting = field(default_factory=Hosting)
+    executions: int = 0
 
     @property
     def consumers(self) -> int:

@@ -7,6 +7,7 @@ from datetime import date
 
 from planning.explained import Source
 from planning.provision import Provision
+from planning.sizing_functions import executions
 from planning.sizing_stream import CLAIM_CHECK_KB
 from planning.workload import Workload
 
@@ -186,6 +187,16 @@ S3_WRITES = _quota(
     "S3 splits prefixes under load by itself; spread keys (they begin with random ids) and let load rise "
     "slowly",
 )
+SERVERLESS_CONCURRENCY = _quota(
+    "serverless-concurrency",
+    "sagemaker",
+    "!",
+    "SageMaker, requests at once of a serverless endpoint",
+    "requests",
+    200,
+    "sagemaker/latest/dg/serverless-endpoints.html",
+    "choose another hosting.mode, such as lambda or real-time",
+)
 ENDPOINT_INSTANCES = _quota(
     "endpoint-instances",
     "sagemaker",
@@ -206,6 +217,7 @@ ALL = (
     FIREHOSE,
     EVENTS,
     S3_WRITES,
+    SERVERLESS_CONCURRENCY,
     ENDPOINT_INSTANCES,
 )
 
@@ -233,13 +245,15 @@ def needs(workload: Workload, provision: Provision) -> tuple[Need, ...]:
     burst = workload.burst_peak_per_second
     adapter = provision.predict_concurrency
     consumer = (provision.reserved_consumers or provision.consumers) if workload.burst_share else 0
+    on_functions = provision.executions if provision.hosting.mode == "lambda" else 0
     return (
         Need(API_RATE, provision.api_rate + burst, "the throttle's rate, and one question for each result"),
         Need(API_BURST, provision.api_burst, "the throttle's burst"),
         Need(
             LAMBDA_CONCURRENCY,
-            concurrency(adapter, others=consumer + OTHER_FUNCTIONS),
-            "adapter, consumer, the other functions, and what AWS keeps unreserved",
+            concurrency(adapter, others=consumer + OTHER_FUNCTIONS + on_functions),
+            f"adapter, consumer, {'the model, ' if on_functions else ''}the other functions, and what AWS "
+            "keeps unreserved",
         ),
         Need(LAMBDA_SCALING, adapter or 0, "all of the adapter's executions, from a quiet moment on"),
         Need(TABLE_WRITES, workload.peak_per_second, "one lineage item for each prediction, at the peak"),
@@ -247,12 +261,20 @@ def needs(workload: Workload, provision: Provision) -> tuple[Need, ...]:
         Need(FIREHOSE, burst * CLAIM_CHECK_KB * 2, "results of the burst path, at the peak"),
         Need(EVENTS, burst, "one event for each upload, at the peak"),
         Need(S3_WRITES, burst, "one image for each submission, at the peak"),
-        Need(
-            ENDPOINT_INSTANCES,
-            endpoint_instances(provision.instances, provision.most_instances),
-            f"{provision.instance_type}: a deployment doubles the fleet, and one for the smoke test",
-        ),
+        *_of_the_model(workload, provision),
     )
+
+
+def _of_the_model(workload: Workload, provision: Provision) -> tuple[Need, ...]:
+    if provision.hosting.has_instances:
+        count = endpoint_instances(provision.instances, provision.most_instances)
+        why = f"{provision.instance_type}: a deployment doubles the fleet, and one for the smoke test"
+        return (Need(ENDPOINT_INSTANCES, count, why),)
+    if provision.hosting.mode == "serverless":
+        # Whatever the setting says: it cannot say more than the quota.
+        count = int(executions(workload, provision.hosting, provision.consumers).value)
+        return (Need(SERVERLESS_CONCURRENCY, count, "executions of the model at the peak"),)
+    return ()
 
 
 def exceeded(found: tuple[Need, ...], have: dict[str, float] | None = None) -> tuple[Need, ...]:

@@ -12,7 +12,8 @@ from planning.workload import Workload
 
 # Above the busiest minute: what callers try again, and that a minute is not even in itself.
 HEADROOM = 1.25
-_RATE_STEP, _COUNT_STEP, _MEMORY_STEP = 5, 10, 128
+COUNT_STEP = 10
+_RATE_STEP, _MEMORY_STEP = 5, 128
 # Lambda's smallest memory that is of use here, and its largest.
 _LEAST_MEMORY, _MOST_MEMORY = 256, 10_240
 # What Python, Lambda's runtime and a request's own text take beside what was measured.
@@ -24,7 +25,7 @@ def rate(workload: Workload) -> Explained:
     return Explained(
         key="api.rate_per_second",
         title="API throttle, rate",
-        value=_up(workload.peak_per_second * HEADROOM, _RATE_STEP),
+        value=up(workload.peak_per_second * HEADROOM, _RATE_STEP),
         unit="requests/s for each method",
         formula="the peak of all paths, which callers may choose between, times the headroom, "
         f"in steps of {_RATE_STEP}",
@@ -37,16 +38,17 @@ def burst(workload: Workload, rate_per_second: float) -> Explained:
     return Explained(
         key="api.burst",
         title="API throttle, burst",
-        value=_up(workload.together + _fluctuation(workload, rate_per_second), _COUNT_STEP),
+        value=up(workload.together + _fluctuation(workload, rate_per_second), COUNT_STEP),
         unit="requests at once",
         formula="images sent in the same instant, and as many tokens as chance takes from the bucket with a "
         "probability of 1 - availability: ln(1 / (1 - availability)) / (2 (1 - load) / load), "
-        f"load = peak / rate; in steps of {_COUNT_STEP}",
+        f"load = peak / rate, counted as no less than 1 / headroom; in steps of {COUNT_STEP}",
         inputs=(
             workload.given("simultaneous", "images"),
             workload.given("availability_percent", "%"),
             workload.peak_input(),
             Input(name="rate", value=rate_per_second, unit="requests/s", source="api.rate_per_second"),
+            _headroom(),
         ),
     )
 
@@ -60,7 +62,7 @@ def memory(workload: Workload, *, key: str, title: str) -> Explained:
     return Explained(
         key=key,
         title=title,
-        value=min(int(_up(wanted, _MEMORY_STEP)), _MOST_MEMORY),
+        value=min(int(up(wanted, _MEMORY_STEP)), _MOST_MEMORY),
         unit="MB",
         formula=f"what the largest image takes, and {_MEMORY_HEADROOM - 1:.0%} more; or the share of a vCPU "
         f"that prepares it in half its time limit, if that is more; in steps of {_MEMORY_STEP}",
@@ -89,15 +91,13 @@ def answer_seconds(workload: Workload, memory_mb: int) -> float:
 def concurrency(workload: Workload, memory_mb: int) -> Explained:
     """Executions of the adapter at once."""
     busy = workload.sync_peak_per_second * answer_seconds(workload, memory_mb)
-    # The normal approximation of Poisson's distribution is too low where little happens: half a step more.
-    chance = _normal_quantile(workload.availability_percent) * math.sqrt(busy) + 0.5
     return Explained(
         key="api.reserved_concurrency",
         title="concurrency of the adapter",
-        value=int(_up(workload.together + busy + chance, _COUNT_STEP)),
+        value=int(up(workload.together + busy + by_chance(workload, busy), COUNT_STEP)),
         unit="executions at once",
         formula="images sent in the same instant, and peak of the synchronous path x time of an answer, with "
-        f"what chance adds (z x its square root, z by the availability); in steps of {_COUNT_STEP}",
+        f"what chance adds (z x its square root, z by the availability); in steps of {COUNT_STEP}",
         inputs=(
             workload.given("simultaneous", "images"),
             Input(
@@ -124,18 +124,22 @@ def _fluctuation(workload: Workload, rate_per_second: float) -> float:
     The bucket's shortage is the queue of a server that random arrivals keep busy to `load`; its tail falls
     exponentially with 2 (1 - load) / load (Kingman's approximation in heavy traffic).
     """
-    load = min(workload.peak_per_second / rate_per_second, 0.99)
+    # What rounding adds to the rate is no reason for a smaller burst: more work would get less of it.
+    load = min(max(workload.peak_per_second / rate_per_second, 1 / HEADROOM), 0.99)
     return math.log(1 / (1 - workload.availability_percent / 100)) / (2 * (1 - load) / load)
 
 
-def _normal_quantile(percent: float) -> float:
-    return NormalDist().inv_cdf(percent / 100)
+def by_chance(workload: Workload, busy: float) -> float:
+    """What is at work at once beyond the mean `busy`, but for as rare moments as the availability allows."""
+    # The normal approximation of Poisson's distribution is too low where little happens: half a step more.
+    return NormalDist().inv_cdf(workload.availability_percent / 100) * math.sqrt(busy) + 0.5
 
 
 def _headroom() -> Input:
     return Input(name="headroom", value=HEADROOM, unit="", source="planning/sizing_api.py")
 
 
-def _up(value: float, step: int) -> int:
+def up(value: float, step: int) -> int:
+    """The next multiple of `step`."""
     # Rounding errors must not cost a step.
     return math.ceil(round(value / step, 6)) * step

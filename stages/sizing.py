@@ -7,6 +7,8 @@ from typing import Any
 
 from planning.capacity import Capacity, plan
 from planning.explained import Value
+from planning.hosting import LIMITS, Hosting
+from planning.quotas import SERVERLESS_CONCURRENCY
 from stages.settings_fields import Group
 from stages.settings_workload import WorkloadSettings
 
@@ -18,6 +20,8 @@ SIZED: Mapping[str, tuple[str, ...]] = {
         "instance_count",
         "max_instance_count",
         "target_invocations_per_instance",
+        "serverless_max_concurrency",
+        "lambda_reserved_concurrency",
     ),
     "streaming": (
         "shards",
@@ -45,7 +49,12 @@ def given(groups: Mapping[str, Group]) -> dict[str, Value | None]:
 
 def planned(workload: WorkloadSettings, groups: Mapping[str, Group]) -> Capacity:
     """The plan for the workload, on what a person has set. Raises UnknownHardware."""
-    return plan(workload.workload(), given(groups))
+    return plan(workload.workload(), given(groups), hosting(groups))
+
+
+def hosting(groups: Mapping[str, Group]) -> Hosting:
+    """How models are hosted, as the plan asks."""
+    return Hosting.of(groups["hosting"].model_dump())
 
 
 def derived(workload: WorkloadSettings, groups: Mapping[str, Group]) -> dict[str, Any]:
@@ -56,16 +65,22 @@ def derived(workload: WorkloadSettings, groups: Mapping[str, Group]) -> dict[str
         f"{name}.{field}": capacity[f"{name}.{field}"].value
         for name, fields in SIZED.items()
         for field in fields
-        if f"{name}.{field}" not in set_by_hand
+        if f"{name}.{field}" not in set_by_hand and f"{name}.{field}" in capacity
     }
-    if getattr(groups["hosting"], "mode", None) in ("serverless", "lambda"):
-        # They have no instances; what the settings' own rules say of them stands.
-        found = {key: value for key, value in found.items() if not key.startswith("hosting.")}
+    _leave_functions_free(found)
     _agree_on_scaling(found, set_by_hand)
     # Without a number the stream is on demand.
     if capacity.provision.on_demand and "streaming.shards" in found:
         found["streaming.shards"] = None
     return found
+
+
+def _leave_functions_free(found: dict[str, Any]) -> None:
+    """Executions in place of instances: what SageMaker allows; and none reserved, unless asked for."""
+    serverless = LIMITS["serverless"]
+    if serverless in found:
+        found[serverless] = min(int(found[serverless]), int(SERVERLESS_CONCURRENCY.default or 0))
+    found.pop(LIMITS["lambda"], None)
 
 
 def _agree_on_scaling(found: dict[str, Any], set_by_hand: Mapping[str, Value | None]) -> None:

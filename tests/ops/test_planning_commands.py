@@ -115,6 +115,29 @@ def test_the_bill_is_by_environment_and_follows_its_settings(run: Any) -> None:
     assert told["prod"]["usd_per_million_images"] == pytest.approx(told["prod"]["usd_a_month"] / 15, abs=0.01)
 
 
+def test_without_instances_the_plan_has_executions_and_the_bill_what_they_work(run: Any) -> None:
+    on_functions = {"hosting": {"mode": "lambda"}}
+    told = document(run("capacity", "--json", **on_functions))
+    numbers = {each["key"]: each for each in told["numbers"]}
+    limit = numbers["hosting.lambda_reserved_concurrency"]
+
+    assert not [key for key in numbers if "instance" in key]
+    assert (limit["applies"], limit["set_by_hand"]) == (limit["value"], False)
+    assert told["provision"]["instances"] == 0
+    assert "executions of the model" in run("capacity", **on_functions).output
+    bills = document(run("cost", "--json", **on_functions))
+    assert bills["prod"]["components"]["models (Lambda)"] < 30
+    assert not [name for name in bills["prod"]["components"] if name.startswith("endpoint")]
+    assert "models (Lambda)" in run("cost", **on_functions).output
+
+
+def test_what_cannot_be_simulated_is_told(run: Any) -> None:
+    result = run("capacity", "--simulate", hosting={"mode": "lambda"})
+
+    assert result.exit_code == 1
+    assert "--simulate: the simulation knows fleets of instances that answer at once" in result.output
+
+
 def test_people_read_the_bill_in_a_terminal_of_ordinary_width(run: Any) -> None:
     told = run("cost").output
 

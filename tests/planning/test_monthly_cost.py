@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from planning.capacity import plan
+from planning.hosting import Hosting
 from planning.ladder import rungs
 from planning.monthly_cost import Bill, Surroundings, instance_hours, monthly
 from planning.prices import API_REQUESTS, UnknownPrice, all_prices, hourly_usd, known_instances, request_usd
@@ -58,6 +59,38 @@ def test_what_is_switched_off_costs_nothing() -> None:
 
     assert not names & {"web ACL", "private network"}
     assert "stream (Kinesis)" not in {each.component for each in bill(replace(USUAL, burst_share=0)).items}
+
+
+HOSTED = [
+    Hosting(),
+    Hosting(mode="multi-model"),
+    Hosting(mode="asynchronous"),
+    Hosting(mode="asynchronous", scale_to_zero=True),
+    Hosting(mode="serverless", memory_mb=2048),
+    Hosting(mode="lambda", memory_mb=1769),
+]
+
+
+def hosting_usd(hosting: Hosting, images: int = USUAL.images_per_day) -> float:
+    workload = replace(USUAL, images_per_day=images)
+    found = monthly(workload, plan(workload, hosting=hosting).provision)
+    (item,) = (each for each in found.items if each.component.startswith(("endpoint", "models")))
+    return item.usd
+
+
+def test_each_way_of_hosting_has_a_bill_of_its_own() -> None:
+    instances, several, awake, resting, serverless, functions = map(hosting_usd, HOSTED)
+
+    assert instances == several == pytest.approx(2 * 730 * hourly_usd("ml.c7i.large"))
+    # The images' way through S3 comes to instances that never rest.
+    assert awake == pytest.approx(instances + 15 * (2 * 5.0 + 3 * 0.4))
+    assert functions < serverless < instances < awake
+    assert resting < awake
+
+
+@pytest.mark.parametrize("hosting", HOSTED[3:], ids=lambda each: each.mode)
+def test_what_rests_costs_next_to_nothing_without_work(hosting: Hosting) -> None:
+    assert hosting_usd(hosting, images=100) < hosting_usd(HOSTED[0], images=100) / 30
 
 
 def test_a_million_images_get_cheaper_as_there_are_more() -> None:

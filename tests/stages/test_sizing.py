@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from planning.capacity import provision
+from planning.hosting import LIMITS
 from planning.monthly_cost import INTERFACES
 from planning.prices import hourly_usd, request_usd
 from stages.capacity_checks import applied, capacity, check_capacity
@@ -45,7 +47,8 @@ def test_without_any_setting_the_groups_have_their_defaults() -> None:
         HostingSettings(),
         MonitoringSettings(),
     )
-    assert set(found.derived) == {f"{group}.{name}" for group, names in SIZED.items() for name in names}
+    sized = {f"{group}.{name}" for group, names in SIZED.items() for name in names}
+    assert set(found.derived) == sized - set(LIMITS.values())
 
 
 def test_more_work_gets_more_of_everything() -> None:
@@ -100,12 +103,28 @@ def test_a_stream_is_on_demand_until_its_consumers_need_more_shards() -> None:
     assert huge.streaming.reserved_concurrency > usual.streaming.reserved_concurrency
 
 
-@pytest.mark.parametrize("mode", ["serverless", "lambda"])
-def test_what_has_no_instances_gets_no_numbers_of_them(mode: str) -> None:
-    found = environment(workload=LARGE, hosting={"mode": mode, "strategy": "all_at_once"})
+SERVERLESS = {"mode": "serverless", "strategy": "all_at_once"}
+
+
+@pytest.mark.parametrize("hosting", [SERVERLESS, {"mode": "lambda"}], ids=["serverless", "lambda"])
+def test_what_has_no_instances_gets_no_numbers_of_them(hosting: dict[str, Any]) -> None:
+    found = environment(workload=LARGE, hosting=hosting)
 
     assert found.hosting.max_instance_count is None
-    assert not any(each.startswith("hosting.") for each in found.derived)
+    assert {each for each in found.derived if each.startswith("hosting.")} <= {LIMITS["serverless"]}
+
+
+def test_a_serverless_endpoint_lets_in_what_its_workload_needs_at_once() -> None:
+    usual, large = environment(hosting=SERVERLESS), environment(workload=LARGE, hosting=SERVERLESS)
+
+    assert usual.hosting.serverless_max_concurrency == HostingSettings().serverless_max_concurrency
+    assert large.hosting.serverless_max_concurrency > usual.hosting.serverless_max_concurrency
+    by_hand = environment(workload=LARGE, hosting={**SERVERLESS, "serverless_max_concurrency": 7})
+    assert by_hand.hosting.serverless_max_concurrency == 7
+
+
+def test_functions_that_serve_models_reserve_nothing_unless_asked() -> None:
+    assert environment(workload=LARGE, hosting={"mode": "lambda"}).hosting.lambda_reserved_concurrency is None
 
 
 def test_a_region_of_an_environment_keeps_what_was_derived() -> None:
@@ -166,6 +185,32 @@ def test_a_quota_that_has_been_raised_is_no_obstacle_and_one_raised_too_little_i
 def test_settings_by_hand_count_against_quotas_too() -> None:
     with pytest.raises(SettingsError, match="Lambda, executions at once: 5,180"):
         check_capacity(environment(api={"reserved_concurrency": 5000}))
+
+
+def test_a_workload_beyond_what_serverless_endpoints_do_at_once_is_named_with_another_mode() -> None:
+    wanted = {**HUGE, "quotas": {"lambda-concurrency": 9000, "lambda-scaling": 9000}}
+    with pytest.raises(SettingsError) as caught:
+        check_capacity(environment(workload=wanted, hosting=SERVERLESS))
+
+    said = str(caught.value)
+    assert "SageMaker, requests at once of a serverless endpoint: " in said
+    assert "It cannot be raised: choose another hosting.mode, such as lambda or real-time" in said
+    check_capacity(environment(workload=wanted))
+
+
+def test_functions_that_serve_models_count_against_the_accounts_executions() -> None:
+    def needed(**hosting: Any) -> int:
+        with pytest.raises(SettingsError) as caught:
+            check_capacity(
+                environment(workload={**LARGE, "quotas": {"lambda-concurrency": 1}}, hosting=hosting)
+            )
+        found = re.search(r'"lambda-concurrency": (\d+)', str(caught.value))
+        assert found
+        return int(found[1])
+
+    on_instances = needed()
+    assert needed(mode="lambda") > on_instances
+    assert needed(mode="lambda", lambda_reserved_concurrency=500) == on_instances + 500
 
 
 def test_synthesis_stops_at_an_exceeded_quota(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.twin.conftest import DEV, REGION
-from tests.twin.sagemaker.conftest import Place
+from tests.twin.sagemaker.conftest import Place, until
 
 BREACH = {"Namespace": "Guard", "MetricName": "Low"}
 
@@ -91,9 +91,11 @@ class Client:
 
 @contextmanager
 def asking(place: Place, endpoint: str) -> Generator[Client]:
+    """A client that has its first answer or fault already."""
     client = Client(place, endpoint)
     client.start()
     try:
+        until(lambda: client.answers or client.faults)
         yield client
     finally:
         client.stop()
