@@ -10,7 +10,10 @@ from twin.console.dashboards import Line, Panel
 
 # Told apart by people with any colour vision (Okabe and Ito, 2008), dark enough for thin lines.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444")
-_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 52, 28, 20, 22
+_MARGIN_LEFT, _MARGIN_TOP, _MARGIN_BOTTOM = 52, 20, 22
+# Half of the last time's width; or room for the values of a second axis.
+_MARGIN_RIGHT, _MARGIN_RIGHT_OF_TWO = 28, 48
+_BESIDE_AXIS = 6
 _TICKS = 4
 _POINT_RADIUS = 1.8
 _MOST_POINTS_SHOWN = 120  # more would hide the line
@@ -24,9 +27,15 @@ class _Frame:
     end: float
     width: int
     height: int
+    two_axes: bool
+
+    @property
+    def right(self) -> int:
+        """Where the graph ends."""
+        return self.width - (_MARGIN_RIGHT_OF_TWO if self.two_axes else _MARGIN_RIGHT)
 
     def x(self, time: float) -> float:
-        inside = self.width - _MARGIN_LEFT - _MARGIN_RIGHT
+        inside = self.right - _MARGIN_LEFT
         return _MARGIN_LEFT + inside * (time - self.start) / max(self.end - self.start, 1e-9)
 
     def y(self, value: float, top: float) -> float:
@@ -36,20 +45,20 @@ class _Frame:
 
 def draw(panel: Panel, start: datetime, end: datetime, width: int, height: int) -> str:
     """Return the panel's graph as an SVG element of `width` x `height` px; a line says where nothing was."""
-    frame = _Frame(start.timestamp(), end.timestamp(), width, height)
+    two_axes = any(line.right for line in panel.lines)
+    frame = _Frame(start.timestamp(), end.timestamp(), width, height, two_axes)
     parts = [
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
         f'aria-label="{escape(panel.title)}">'
     ]
     tops = {side: _top(panel, right=side) for side in (False, True)}
-    two = any(line.right for line in panel.lines)
-    parts += _axes(frame, tops[False], tops[True] if two else None)
+    parts += _axes(frame, tops[False], tops[True])
     parts += _units(frame, panel.units)
     for label, value in panel.marks:
         if value <= tops[False]:
             y = frame.y(value, tops[False])
             parts.append(
-                f'<line class="mark" x1="{_MARGIN_LEFT}" x2="{width - _MARGIN_RIGHT}" y1="{y:.1f}" '
+                f'<line class="mark" x1="{_MARGIN_LEFT}" x2="{frame.right}" y1="{y:.1f}" '
                 f'y2="{y:.1f}"><title>{escape(label)}</title></line>'
             )
     for number, line in enumerate(panel.lines):
@@ -88,20 +97,20 @@ def _units(frame: _Frame, units: tuple[str, str]) -> list[str]:
     ]
 
 
-def _axes(frame: _Frame, top: float, right: float | None) -> list[str]:
+def _axes(frame: _Frame, top: float, top_right: float) -> list[str]:
     parts: list[str] = []
     for tick in range(_TICKS + 1):
         value = top * tick / _TICKS
         y = frame.y(value, top)
         parts.append(
-            f'<line class="grid" x1="{_MARGIN_LEFT}" x2="{frame.width - _MARGIN_RIGHT}" '
+            f'<line class="grid" x1="{_MARGIN_LEFT}" x2="{frame.right}" '
             f'y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="value" x="{_MARGIN_LEFT - 6}" y="{y + 3.5:.1f}">{short(value)}</text>'
+            f'<text class="value" x="{_MARGIN_LEFT - _BESIDE_AXIS}" y="{y + 3.5:.1f}">{short(value)}</text>'
         )
-        if right is not None:
-            x = frame.width - _MARGIN_RIGHT
-            told = short(right * tick / _TICKS)
-            parts.append(f'<text class="value" x="{x}" y="{y - 2:.1f}">{told}</text>')
+        if frame.two_axes:
+            told = short(top_right * tick / _TICKS)
+            x = frame.right + _BESIDE_AXIS
+            parts.append(f'<text class="value right" x="{x}" y="{y + 3.5:.1f}">{told}</text>')
     for tick in range(_TICKS + 1):
         time = frame.start + (frame.end - frame.start) * tick / _TICKS
         shown = datetime.fromtimestamp(time, UTC).strftime(
