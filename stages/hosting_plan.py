@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stages.settings_hosting import HostingSettings
+from vision_platform.model_code import check_input
 from vision_platform.promotion_plan import (
     Asynchronous,
     HostingPlan,
@@ -14,6 +16,20 @@ from vision_platform.promotion_plan import (
     Rollout,
     Serverless,
 )
+
+_ENDPOINT_BYTES = 6 * 1024 * 1024
+# What one request takes, and of whom it is: InvokeEndpoint's 6 MB, of which serverless endpoints take 4; and
+# Invoke's 6 MB, of which base64 takes a quarter.
+_MOST_INPUT = {
+    "serverless": (4_000_000, "a serverless endpoint"),
+    "lambda": (4_700_000, "an invocation of Lambda"),
+}
+
+
+def check_model_input(project_root: Path, settings: HostingSettings) -> None:
+    """Raises ModelSpecError when an image for the model is more than the hosting mode takes."""
+    most, taker = _MOST_INPUT.get(settings.mode, (_ENDPOINT_BYTES, "an endpoint"))
+    check_input(project_root / "model", most, f"{taker} (hosting.mode '{settings.mode}')")
 
 
 def hosting_plan(

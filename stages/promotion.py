@@ -11,7 +11,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from stages.data import DataStack
-from stages.hosting_plan import hosting_plan
+from stages.hosting_plan import check_model_input, hosting_plan
 from stages.settings import EnvironmentSettings
 from vision_platform import asynchronous_results, data_lake, logs
 from vision_platform.asynchronous_results import InferenceTopics
@@ -53,8 +53,12 @@ class PromotionStack(Stack):
         readers: Sequence[ModelReader],
         **kwargs: Any,
     ) -> None:
-        """`source` is where models may come from besides our own training; `readers` promote ours."""
+        """`source` is where models may come from besides our own training; `readers` promote ours.
+
+        Raises ModelSpecError when an image for the model is more than the hosting mode takes.
+        """
         super().__init__(scope, id, **kwargs)
+        check_model_input(project_root, environment.hosting)
         self._environment, self._lines, self._key, self._placement = environment, lines, key, placement
         self.source = source
         self.image = ServingImage(self, "Serving", model=project_root / "model")

@@ -45,6 +45,17 @@ def read_model_spec(model: Path) -> str:
     return json.dumps(spec, separators=(",", ":"), sort_keys=True)
 
 
+def check_input(model: Path, most_bytes: int, taker: str) -> None:
+    """Raises ModelSpecError when one image for the model is more than `taker` takes with a request."""
+    shape: dict[str, Any] = json.loads(read_model_spec(model))["input"]
+    size = int(shape["width"]) * int(shape["height"]) * int(shape["channels"])
+    if size > most_bytes:
+        raise ModelSpecError(
+            f"{model.name}/spec.json: an input of {size:,} bytes is more than {taker} takes "
+            f"({most_bytes:,}): make the input smaller, or choose another hosting.mode that takes more"
+        )
+
+
 class TrainingSource(Construct):
     """The model's code as one tar.gz in the CDK's asset bucket, where SageMaker's script mode fetches it."""
 

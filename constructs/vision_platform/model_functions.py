@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -13,7 +11,6 @@ from constructs import Construct
 from vision_platform import data_lake
 from vision_platform.encryption import PlatformKey
 from vision_platform.functions import FunctionProps, PlatformFunction
-from vision_platform.model_code import ModelSpecError, read_model_spec
 from vision_platform.model_lines import ModelLines
 from vision_platform.network import Placement
 from vision_platform.permissions import PlatformRole
@@ -24,8 +21,6 @@ SERVING_CODE = ("predictor.py", "spec.py")
 _MEGABYTES_PER_VCPU = 1769
 # A first request loads a model; whoever asked has given up by then, but the model is there for the next.
 _TIMEOUT_SECONDS = 30
-# Invoke takes 6 MB, of which base64 takes a third.
-_MOST_INPUT_BYTES = 4_700_000
 _BY_RUN = "Models are keyed by run, which nobody knows at deployment; the prefix says which kind"
 
 
@@ -63,10 +58,8 @@ class ServedModels(Construct):
         placement: Placement | None,
         log_retention_days: int,
     ) -> None:
-        """Raises ModelSpecError when an image is more than an invocation takes."""
         super().__init__(scope, id)
         model = project_root / "model"
-        _check_input(read_model_spec(model))
         self.functions: dict[str, PlatformFunction] = {
             line: PlatformFunction(
                 self,
@@ -94,13 +87,3 @@ class ServedModels(Construct):
             for line in lines.names
         }
         data_lake.allow_reading(role, artifacts, ["models/"], because=_BY_RUN)
-
-
-def _check_input(spec: str) -> None:
-    shape: dict[str, Any] = json.loads(spec)["input"]
-    size = int(shape["width"]) * int(shape["height"]) * int(shape["channels"])
-    if size > _MOST_INPUT_BYTES:
-        raise ModelSpecError(
-            f"model/spec.json: an input of {size:,} bytes is more than an invocation of Lambda takes "
-            f"({_MOST_INPUT_BYTES:,}): choose another hosting.mode than 'lambda', or a smaller input"
-        )

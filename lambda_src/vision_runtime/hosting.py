@@ -10,6 +10,8 @@ from vision_runtime.environment import ConfigurationError
 
 MODE = "HOSTING_MODE"
 AT_ONCE = ("real-time", "serverless")
+# What a serverless endpoint takes in one request (SageMaker developer guide, Invoke a serverless endpoint).
+SERVERLESS_BYTES = 4_000_000
 # What a trace shows of a question: the parameters that name who is asked, and how they are called there.
 SHOWN = {"EndpointName": "endpoint_name", "FunctionName": "function_name"}
 # Makes a client of an AWS service (`sagemaker-runtime`), with the time limits that the caller has.
@@ -43,7 +45,10 @@ def model_runtime(variables: Mapping[str, str], make: Make) -> Any:
 
 def most_bytes(variables: Mapping[str, str]) -> int:
     """How many bytes of images fit into one question, by the variable HOSTING_MODE."""
-    if variables.get(MODE) == "lambda":
+    mode = variables.get(MODE)
+    if mode == "serverless":
+        return SERVERLESS_BYTES
+    if mode == "lambda":
         from vision_runtime.model_function import MAX_IMAGES  # noqa: PLC0415
 
         return MAX_IMAGES

@@ -175,6 +175,7 @@ def test_most_images_of_one_request_fit_into_an_invocation() -> None:
 
 def test_callers_know_how_much_fits_by_the_mode() -> None:
     assert most_bytes({"HOSTING_MODE": "lambda"}) == MAX_IMAGES
+    assert most_bytes({"HOSTING_MODE": "serverless"}) < 4 * 1024 * 1024, "SageMaker takes 4 MB there"
     assert most_bytes({"HOSTING_MODE": "multi-model"}) == most_bytes({}) == MAX_BODY
 
 

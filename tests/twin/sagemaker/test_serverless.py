@@ -44,6 +44,12 @@ def test_serverless_endpoint_answers_and_shows_its_size_instead_of_instances(
     assert "CurrentInstanceCount" not in variant
 
 
+def test_a_serverless_endpoint_takes_less_than_one_with_instances(place: Place, endpoint: str) -> None:
+    with pytest.raises(ClientError, match="HTTP content length exceeded 4194304 bytes") as caught:
+        place.ask(endpoint, b"x" * (4 * 1024 * 1024 + 1))
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+
+
 def test_more_requests_at_once_than_allowed_are_throttled(place: Place, endpoint: str) -> None:
     codes: list[str] = []
 

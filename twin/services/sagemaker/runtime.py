@@ -21,6 +21,7 @@ from twin.services.sagemaker.serving import Traffic
 _PATH = re.compile(r"^/endpoints/(?P<name>[^/]+)/(?P<operation>[a-z-]+)$")
 _PREFIX = "x-amzn-sagemaker-"
 MAX_BODY_BYTES = 6 * 1024 * 1024
+MAX_SERVERLESS_BYTES = 4 * 1024 * 1024
 _REFUSED_HEADERS = {
     "target-container-hostname": "TargetContainerHostname",
     "inference-component": "InferenceComponentName",
@@ -53,9 +54,7 @@ class Runtime:
     def _invoke(self, name: str, headers: Mapping[str, str], body: bytes) -> Response:
         began = time.perf_counter()
         if len(body) > MAX_BODY_BYTES:
-            # AWS answers this one before SageMaker sees it, as plain text.
-            text = f"HTTP content length exceeded {MAX_BODY_BYTES} bytes."
-            return 413, {"Content-Type": "text/plain"}, text.encode()
+            return _too_large(MAX_BODY_BYTES)
         for header, feature in _REFUSED_HEADERS.items():
             if headers.get(_PREFIX + header):
                 raise NotImplementedInTwin(f"sagemaker-runtime:InvokeEndpoint with {feature}")
@@ -67,6 +66,8 @@ class Runtime:
                 )
             variants = traffic.variants(endpoint["ProductionVariants"])
             variant = _variant(name, variants, headers.get(_PREFIX + "target-variant"))
+            if "CurrentServerlessConfig" in variant and len(body) > MAX_SERVERLESS_BYTES:
+                return _too_large(MAX_SERVERLESS_BYTES)
             counts = invocation_metrics.of(
                 name, variant["VariantName"], variant.get("CurrentInstanceCount", 1)
             )
@@ -160,6 +161,11 @@ def _model_error(name: str, answer: Answer) -> Response:
             "OriginalStatusCode": answer.status,
         },
     )
+
+
+def _too_large(most: int) -> Response:
+    # AWS answers this one before SageMaker sees it, as plain text.
+    return 413, {"Content-Type": "text/plain"}, f"HTTP content length exceeded {most} bytes.".encode()
 
 
 def _error(status: int, code: str, members: Mapping[str, object]) -> Response:
