@@ -16,7 +16,7 @@ from typing import Any
 from hypercorn.asyncio import serve  # pyright: ignore[reportMissingImports]  # only in the twin's environment
 from hypercorn.config import Config as ServerSettings  # pyright: ignore[reportMissingImports]
 
-from twin import config, endpoints, processes, proxy
+from twin import config, endpoints, lifecycle, processes, proxy
 
 # In this order: later modules build on what the earlier ones put in place.
 MODULES = (
@@ -124,6 +124,17 @@ async def _answer_own_path(scope: dict[str, Any], receive: Any, send: Any) -> No
     await send({"type": "http.response.body", "body": answer.body})
 
 
+def _announcing(send: Any) -> Any:
+    """Let those begin that wait for the last run's state: ministack has it when it says that it is up."""
+
+    async def announce(message: dict[str, Any]) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            lifecycle.restored()
+        await send(message)
+
+    return announce
+
+
 def _application() -> Any:
     """Wrap ministack's ASGI application: the twin's own paths, and the scheme of AWS's endpoints."""
     from twin import glue
@@ -132,6 +143,8 @@ def _application() -> Any:
     ministack = glue.internal("app")
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            send = _announcing(send)
         if scope["type"] == "http":
             if scope["path"].startswith(endpoints.PREFIX):
                 await _answer_own_path(scope, receive, send)
@@ -156,8 +169,13 @@ async def _serve(settings: config.TwinConfig) -> None:
     serving.loglevel = "WARNING"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        lifecycle.stopping.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
 
     async def stopped() -> None:
         await stop.wait()

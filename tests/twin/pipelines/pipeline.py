@@ -94,7 +94,7 @@ class Pipeline:
             found = self.execution(key)
             return found if found["status"] in status else None
 
-        return wait_for(look, f"execution {key} to be {status}: {self.actions(key)}")
+        return wait_for(look, lambda: f"execution {key} to be {status}: {self.actions(key)}")
 
     def actions(self, key: str) -> dict[str, dict[str, Any]]:
         """The newest run of each action, by name."""
@@ -117,14 +117,14 @@ class Pipeline:
         return wait_for(lambda: self.state(stage, action).get("token"), "an approval that waits")
 
 
-def wait_for(look: Callable[[], Any], what: str) -> Any:
+def wait_for(look: Callable[[], Any], what: str | Callable[[], str]) -> Any:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"waited in vain for {what}")
+    raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
 
 
 def settled(cloudformation: Any, stack: str) -> str | None:

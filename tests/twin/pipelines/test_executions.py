@@ -1,5 +1,6 @@
 """What people and time do to executions: stop, supersede, hold back, restart of the twin."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -95,13 +96,15 @@ def test_restart_of_the_twin_fails_what_ran_and_keeps_what_waited(
     approval = started(waiting)
     token = waiting.token("Review", "Approve")
     running = make_pipeline(first, stages=[{"Name": "Build", "Actions": [build_action()]}])
-    running.push(buildspec("echo started", "test ! -e slow || sleep 4321"))
+    # Of this process alone: other tests may run beside this one.
+    nap = f"sleep {100_000 + os.getpid()}"
+    running.push(buildspec("echo started", f"test ! -e slow || {nap}"))
     assert running.wait(started(running))["status"] == "Succeeded"
     build = running.of_commit(running.push({"slow": ""}))["pipelineExecutionId"]
-    wait_for(lambda: _running_build(running, build), "the build's command")
+    wait_for(lambda: _running_build(running, build, nap), "the build's command")
     assert first.stop() == 0
     listed = subprocess.run(["ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True)
-    assert "sleep 4321" not in listed.stdout.splitlines()
+    assert nap not in listed.stdout.splitlines()
 
     second = start_twin(home, project=project)
     try:
@@ -118,6 +121,9 @@ def test_restart_of_the_twin_fails_what_ran_and_keeps_what_waited(
         assert waiting.token("Review", "Approve") == token
         decide(waiting, "Review")
         assert waiting.wait(approval)["status"] == "Succeeded"
+        # What was pushed before the restart is no news after it.
+        second.get("pushes?commit=none")
+        assert [len(each.executions()) for each in (waiting, running)] == [1, 2]
         assert waiting.actions(approval)["Approve"]["updatedBy"] == f"arn:aws:iam::{TOOLING}:root"
         running.git("rm", "--quiet", "slow")
         commit = running.push({})
@@ -126,7 +132,7 @@ def test_restart_of_the_twin_fails_what_ran_and_keeps_what_waited(
         second.stop()
 
 
-def _running_build(pipeline: Pipeline, execution: str) -> bool:
+def _running_build(pipeline: Pipeline, execution: str, command: str) -> bool:
     action = pipeline.actions(execution).get("Build", {}).get("output", {}).get("executionResult", {})
     log = action.get("externalExecutionUrl", "").removeprefix("file://")
-    return bool(log) and "sleep 4321" in Path(log).read_text()
+    return bool(log) and command in Path(log).read_text()

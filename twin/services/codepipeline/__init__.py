@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from twin import endpoints, glue
+from twin import endpoints, glue, lifecycle
 
 
 def install() -> None:
@@ -27,7 +27,8 @@ def install() -> None:
     endpoints.register("GET", "pushes", triggers.of_push)
     endpoints.register("POST", EXPIRE_PATH, service.executions.engine.approvals.expire)
     stacks.register(service)
-    triggers.start()
+    # Not before the commits last seen are known again: they would count as pushed.
+    lifecycle.when_restored(triggers.start)
 
 
 def resource_arn(  # noqa: PLR0917  # the form that IAM calls

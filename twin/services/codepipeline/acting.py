@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from twin import glue
+from twin import glue, lifecycle
 from twin.json_service import ServiceError
 from twin.services.codepipeline import events
 from twin.services.codepipeline.actions import EXECUTORS
@@ -56,6 +56,9 @@ def act(  # noqa: PLR0917  # the target of a thread, which takes no keywords
 
 
 def _fail(run: ActionRun, fault: ActionFailed) -> None:
+    if lifecycle.stopping.is_set():
+        # It fails because the twin ends: that is what its next start says of whatever was running.
+        threading.Event().wait()
     run.set(status=FAILED, token=None, error={"code": fault.code, "message": str(fault)[:_MESSAGE_LIMIT]})
 
 
