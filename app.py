@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT / "constructs"))
 
 from delivery.delivery_stack import DeliveryStack  # noqa: E402
 from delivery.toolchain import ToolchainError  # noqa: E402
+from stages.monthly_costs import write_costs  # noqa: E402
 from stages.platform_stage import PlatformStage  # noqa: E402
 from stages.settings import SettingsError  # noqa: E402
 from stages.settings_reader import CONTEXT_KEY, parse_settings, read_context  # noqa: E402
@@ -42,6 +43,7 @@ def build_app(
     sandbox = app.node.try_get_context("sandbox")
     if sandbox is None:
         DeliveryStack(app, "Delivery", settings=settings, project_root=project_root)
+        write_costs(settings, Path(app.outdir))
     else:
         environment = settings.environment(str(sandbox))
         PlatformStage(

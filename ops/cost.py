@@ -21,15 +21,8 @@ def bill(environment: Environment, workload: str | None = None) -> Bill:
 
 
 def _bill(asked: Applied, settings: dict[str, Any]) -> Bill:
-    around = Surroundings(
-        web_acl=settings["safeguards"]["web_acl"],
-        vpc=settings["network"]["vpc"],
-        zones=len(settings["network"]["zones"]),
-        prediction_days=settings["retention"]["prediction_days"],
-        upload_days=settings["retention"]["upload_days"],
-    )
     try:
-        return monthly(asked.workload, asked.provision, around)
+        return monthly(asked.workload, asked.provision, Surroundings.of(settings))
     except UnknownPrice as gap:
         raise OperatorFault(str(gap)) from None
 

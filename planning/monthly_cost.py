@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from planning import prices
 from planning.hardware import vcpus
@@ -41,6 +43,17 @@ class Surroundings:
     prediction_days: int = 90
     upload_days: int = 7
     vpc: bool = True
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Surroundings:
+        """From the settings of an environment, as plain data."""
+        return cls(
+            web_acl=settings["safeguards"]["web_acl"],
+            vpc=settings["network"]["vpc"],
+            zones=len(settings["network"]["zones"]),
+            prediction_days=settings["retention"]["prediction_days"],
+            upload_days=settings["retention"]["upload_days"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from planning.capacity import Capacity, plan, provision
 from planning.explained import Value
 from planning.hosting import LIMITS
+from planning.provision import Provision
 from planning.quotas import exceeded, needs
 from stages.settings import EnvironmentSettings, SettingsError
 from stages.sizing import SIZED, given, hosting
@@ -30,11 +31,15 @@ def applied(environment: EnvironmentSettings) -> dict[str, Value | None]:
     return values
 
 
+def provided(environment: EnvironmentSettings) -> Provision:
+    """What is provisioned, as it applies."""
+    return provision(applied(environment), hosting({"hosting": environment.hosting}))
+
+
 def check_capacity(environment: EnvironmentSettings) -> None:
     """Raises SettingsError naming each quota that is needed beyond AWS's default or the account's own."""
     have = environment.workload.quotas
-    provided = provision(applied(environment), hosting({"hosting": environment.hosting}))
-    found = exceeded(needs(environment.workload.workload(), provided), dict(have))
+    found = exceeded(needs(environment.workload.workload(), provided(environment)), dict(have))
     if not found:
         return
     here = f"environments.{environment.name}"

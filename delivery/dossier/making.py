@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from delivery.dossier import cost, history, reports, stateful
 from delivery.dossier import deployed as reading
-from delivery.dossier import history, reports, stateful
 from delivery.dossier.assembly import PlannedStack, pipeline_acknowledgements, planned_stacks
 from delivery.dossier.change_sets import ChangeSet, ChangeSets
 from delivery.dossier.deployed import Deployed
@@ -47,6 +47,7 @@ def make(settings: Settings, aws: Aws, now: datetime) -> Dossier:
     ]
     risks = _risks(permissions, dangers)
     s3 = aws.own("s3")
+    last = reports.last_dossier(settings, past.commits.since, s3)
     accepted = [
         *(acknowledged for each in planned for acknowledged in each.acknowledgements),
         *pipeline_acknowledgements(settings.assembly),
@@ -67,7 +68,8 @@ def make(settings: Settings, aws: Aws, now: datetime) -> Dossier:
         left_behind=tuple(title(each.stack, before, after) for each in there.left_behind),
         permissions=permissions,
         stateful=tuple(dangers),
-        acknowledgements=reports.acknowledgements(settings, accepted, past.commits.since, s3),
+        acknowledgements=reports.acknowledgements(accepted, past.commits.since, last),
+        cost=cost.read(settings.assembly, settings.environment, past.commits.since, last),
         smoke=reports.smoke(settings, s3),
         rollback=past.rollback,
     )

@@ -147,6 +147,44 @@ class Acknowledgements(_Part):
     changed: tuple[Acknowledgement, ...] = ()
 
 
+class CostItem(_Part):
+    """What one component costs in a month, in US dollars; `before` is what it cost in the last dossier."""
+
+    component: str
+    usd: float
+    before: float | None = None
+
+
+class Cost(_Part):
+    """An estimate of a month in the environment; without `compared_with` nothing is known of before.
+
+    `unknown` says why there is no estimate.
+    """
+
+    images_per_day: int = 0
+    items: tuple[CostItem, ...] = ()
+    compared_with: str | None = None
+    unknown: str = ""
+
+    @property
+    def usd(self) -> float:
+        """The whole month, in US dollars."""
+        return round(sum(item.usd for item in self.items), 2)
+
+    @property
+    def change(self) -> float | None:
+        """How much more that is than before; None where nothing is known of before."""
+        if self.compared_with is None or self.unknown:
+            return None
+        return round(self.usd - sum(item.before or 0.0 for item in self.items), 2)
+
+    @property
+    def changed(self) -> tuple[CostItem, ...]:
+        """The components that cost more or less than before, the largest differences first."""
+        found = [item for item in self.items if self.change is not None and item.usd != (item.before or 0.0)]
+        return tuple(sorted(found, key=lambda item: -abs(item.usd - (item.before or 0.0))))
+
+
 class SmokeResult(_Part):
     """What the smoke tests of the environment before found; `page` is the report's s3:// address."""
 
@@ -195,6 +233,7 @@ class Dossier(_Part):
     permissions: Permissions
     stateful: tuple[StatefulRisk, ...] = ()
     acknowledgements: Acknowledgements
+    cost: Cost | None = None
     smoke: Smoke | None = None
     rollback: RollbackNet
 

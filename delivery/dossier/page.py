@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from delivery.dossier.model import Action, Dossier, SmokeResult, StackChange
+from delivery.dossier.model import Action, Cost, Dossier, SmokeResult, StackChange
 from delivery.dossier.settings import Settings
 from delivery.dossier.text import counted, headline
 from delivery.dossier.wording import noun
@@ -27,6 +27,8 @@ _SIGNS = {
     Action.MAYBE_REPLACED: "?",
     Action.DELETED: "−",  # noqa: RUF001  (the minus sign, as wide as the plus)
 }
+# From this share of what it was on, a rise of the monthly cost stands out.
+_NOTED_RISE = 0.1
 
 
 def page(dossier: Dossier, settings: Settings) -> str:
@@ -82,9 +84,19 @@ def tiles(dossier: Dossier) -> list[tuple[str, str, str, str]]:
             "warn" if kept.added else "",
         ),
     ]
+    if dossier.cost and not dossier.cost.unknown:
+        figures.append(_cost_tile(dossier.cost))
     if dossier.smoke:
         figures.append(_smoke_tile(dossier.smoke.results, dossier.smoke.environment))
     return figures
+
+
+def _cost_tile(cost: Cost) -> tuple[str, str, str, str]:
+    value, name = f"${cost.usd:,.0f}", "A month, about"
+    if cost.change is None:
+        return value, name, "nothing to compare with", ""
+    note = f"${abs(cost.change):,.2f} {'more' if cost.change > 0 else 'less'}" if cost.change else "as before"
+    return value, name, note, "warn" if cost.change > _NOTED_RISE * (cost.usd - cost.change) else ""
 
 
 def _smoke_tile(results: tuple[SmokeResult, ...], environment: str) -> tuple[str, str, str, str]:

@@ -102,18 +102,13 @@ def _smoke_result(settings: Settings, s3: Any, folder: str) -> SmokeResult:
 
 
 def acknowledgements(
-    settings: Settings, now: Sequence[Acknowledgement], last_success: str | None, s3: Any
+    now: Sequence[Acknowledgement], last_success: str | None, before: Dossier | None
 ) -> Acknowledgements:
     """Compare the accepted findings with those in the dossier of the execution that is deployed.
 
-    That dossier was made from the very assembly that was then deployed, which makes it the record of what was
-    accepted there. Without one there is nothing to compare with, and the dossier says so.
-
-    Raises:
-        DossierError: the reports bucket cannot be read.
+    Without one there is nothing to compare with, and the dossier says so.
     """
     found = tuple(sorted(set(now), key=_order))
-    before = _last_dossier(settings, last_success, s3) if last_success else None
     if before is None:
         return Acknowledgements(compared_with=None, all=found)
     old = {(each.at, each.finding): each for each in before.acknowledgements.all}
@@ -127,7 +122,17 @@ def acknowledgements(
     )
 
 
-def _last_dossier(settings: Settings, execution: str, s3: Any) -> Dossier | None:
+def last_dossier(settings: Settings, execution: str | None, s3: Any) -> Dossier | None:
+    """The dossier of the execution that is deployed, or None where there is none.
+
+    It was made from the very assembly that was then deployed, which makes it the record of what was accepted
+    there, and of what that was to cost.
+
+    Raises:
+        DossierError: the reports bucket cannot be read.
+    """
+    if execution is None:
+        return None
     key = prefix_of(execution, settings.environment) + DATA
     try:
         # Looked for first: S3 answers a request for what is not there as it answers a forbidden one.

@@ -13,6 +13,8 @@ from delivery.dossier.settings import Settings
 LONGEST = 900
 _LONGEST_RISKS = 700
 _ASCII = {"…": "..."}
+# Less than a cent is rounding.
+_CENTS = 0.005
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -22,7 +24,9 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 def short_text(dossier: Dossier) -> str:
     """What an approver must know, in at most 900 characters on one line, the gravest first."""
-    return _fitted([_what(dossier), _danger(dossier), _staging(dossier), _net(dossier)], LONGEST)
+    return _fitted(
+        [_what(dossier), _danger(dossier), _staging(dossier), _net(dossier), cost_text(dossier)], LONGEST
+    )
 
 
 def variables(dossier: Dossier, settings: Settings) -> dict[str, str]:
@@ -113,6 +117,19 @@ def _staging(dossier: Dossier) -> str:
 
 def _net(dossier: Dossier) -> str:
     return "" if dossier.rollback.present else f"{dossier.rollback.why}."
+
+
+def cost_text(dossier: Dossier) -> str:
+    """What a month is estimated to cost and how that changes, in a sentence; empty where nothing is known."""
+    cost = dossier.cost
+    if cost is None or cost.unknown:
+        return ""
+    month = f"A month costs about {cost.usd:,.0f} USD"
+    if cost.change is None:
+        return f"{month}."
+    if abs(cost.change) < _CENTS:
+        return f"{month}, as before."
+    return f"{month}, {abs(cost.change):,.2f} {'more' if cost.change > 0 else 'less'} than before."
 
 
 def _row(items: tuple[str, ...], limit: int) -> str:

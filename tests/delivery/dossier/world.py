@@ -13,12 +13,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from delivery.dossier.cost import COSTS_FILE
+
 ACCOUNT, TOOLING, REGION = "444444444444", "111111111111", "us-east-1"
 LOOKUP = f"arn:aws:iam::{ACCOUNT}:role/cdk-hnb659fds-lookup-role-{ACCOUNT}-{REGION}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/vision-prod-dossier"
 BEGIN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 OLD_CODE, NEW_CODE = "a" * 64, "b" * 64
 TAGS = {"environment": "prod", "platform": "vision"}
+COSTS = {"images_per_day": 500_000, "components": {"endpoint (SageMaker)": 160.6, "key": 1.0}}
 Templates = dict[str, dict[str, Any]]
 
 
@@ -107,7 +110,12 @@ def trust(service: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
 
 
-def write_assembly(folder: Path, planned: Templates, accepted: Mapping[str, str] | None = None) -> Path:
+def write_assembly(
+    folder: Path,
+    planned: Templates,
+    accepted: Mapping[str, str] | None = None,
+    costs: Mapping[str, Any] | None = None,
+) -> Path:
     """A cloud assembly with the stacks in a nested one, as `cdk synth` writes it."""
     nested = folder / "assembly-Delivery-Prod"
     nested.mkdir(parents=True, exist_ok=True)
@@ -131,6 +139,7 @@ def write_assembly(folder: Path, planned: Templates, accepted: Mapping[str, str]
     (nested / "manifest.json").write_text(json.dumps({"version": "54.0.0", "artifacts": artifacts}))
     stage = {"type": "cdk:cloud-assembly", "properties": {"directoryName": nested.name}}
     (folder / "manifest.json").write_text(json.dumps({"version": "54.0.0", "artifacts": {"Prod": stage}}))
+    (folder / COSTS_FILE).write_text(json.dumps(costs or {"prod": COSTS}))
     return folder
 
 
