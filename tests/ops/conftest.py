@@ -11,10 +11,17 @@ from typing import Any
 
 import pytest
 
+from ops import terminal
 from tests.twin.conftest import DEV, PROD, REGION, ROOT, SERVER_PYTHON, STAGING, TOOLING, Twin, start_twin
 
 TRUSTING = (TOOLING, DEV, STAGING)
 _LINKED = (".venv", "node_modules", "planning", "requirements", "stages", "package-lock.json")
+
+
+@pytest.fixture(autouse=True)
+def speaking_to_people() -> None:
+    """Commands run in this process here: one that spoke to a machine leaves that to the next test otherwise."""
+    terminal.speak_to(machine=False)
 
 
 @pytest.fixture(scope="session")
