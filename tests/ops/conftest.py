@@ -20,7 +20,7 @@ _LINKED = (".venv", "node_modules", "planning", "requirements", "stages", "packa
 
 @pytest.fixture(autouse=True)
 def speaking_to_people() -> None:
-    """Commands run in this process here: one that spoke to a machine leaves that to the next test otherwise."""
+    """Commands run in this process here: one that spoke to a machine would leave that to the next test."""
     terminal.speak_to(machine=False)
 
 
