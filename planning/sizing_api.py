@@ -100,12 +100,7 @@ def concurrency(workload: Workload, memory_mb: int) -> Explained:
         f"what chance adds (z x its square root, z by the availability); in steps of {COUNT_STEP}",
         inputs=(
             workload.given("simultaneous", "images"),
-            Input(
-                name="peak of the synchronous path",
-                value=round(workload.sync_peak_per_second, 1),
-                unit="images/s",
-                source="peak x (1 - workload.burst_share)",
-            ),
+            workload.sync_peak_input(),
             Input(
                 name="time of an answer",
                 value=round(answer_seconds(workload, memory_mb), 3),

@@ -34,12 +34,7 @@ def executions(workload: Workload, hosting: Hosting, consumers: int) -> Explaine
         f"in steps of {COUNT_STEP}",
         inputs=(
             workload.given("simultaneous", "images"),
-            Input(
-                name="peak of the synchronous path",
-                value=round(workload.sync_peak_per_second, 1),
-                unit="images/s",
-                source="peak x (1 - workload.burst_share)",
-            ),
+            workload.sync_peak_input(),
             Input(
                 name="time of a request",
                 value=round(seconds, 3),

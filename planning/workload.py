@@ -116,6 +116,15 @@ class Workload:
         value = self.together if name == "simultaneous" else getattr(self, name)
         return Input(name=name.replace("_", " "), value=value, unit=unit, source=f"setting workload.{name}")
 
+    def sync_peak_input(self) -> Input:
+        """What of the peak comes by the synchronous path, to be shown beside a formula."""
+        return Input(
+            name="peak of the synchronous path",
+            value=round(self.sync_peak_per_second, 1),
+            unit="images/s",
+            source="peak x (1 - workload.burst_share)",
+        )
+
     def peak_input(self) -> Input:
         """The peak as an input of an explained number."""
         return Input(
