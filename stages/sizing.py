@@ -67,7 +67,7 @@ def derived(workload: WorkloadSettings, groups: Mapping[str, Group]) -> dict[str
         for field in fields
         if f"{name}.{field}" not in set_by_hand and f"{name}.{field}" in capacity
     }
-    _leave_functions_free(found)
+    _leave_functions_free(found, groups["hosting"])
     _agree_on_scaling(found, set_by_hand)
     # Without a number the stream is on demand.
     if capacity.provision.on_demand and "streaming.shards" in found:
@@ -75,11 +75,14 @@ def derived(workload: WorkloadSettings, groups: Mapping[str, Group]) -> dict[str
     return found
 
 
-def _leave_functions_free(found: dict[str, Any]) -> None:
+def _leave_functions_free(found: dict[str, Any], settings: Group) -> None:
     """Executions in place of instances: what SageMaker allows; and none reserved, unless asked for."""
     serverless = LIMITS["serverless"]
     if serverless in found:
-        found[serverless] = min(int(found[serverless]), int(SERVERLESS_CONCURRENCY.default or 0))
+        # What is kept warm must be let in, however little the workload needs.
+        warm = settings.model_dump().get("serverless_provisioned_concurrency") or 1
+        wanted = max(int(found[serverless]), warm)
+        found[serverless] = min(wanted, int(SERVERLESS_CONCURRENCY.default or 0))
     found.pop(LIMITS["lambda"], None)
 
 

@@ -29,7 +29,7 @@ def read(folder: Path, environment: str, last_success: str | None, before: Dossi
             return Cost(unknown=str(told.get("unknown", f"{COSTS_FILE} says nothing of {environment}")))
         now = {str(name): float(usd) for name, usd in told["components"].items()}
         images = int(told["images_per_day"])
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DossierError(
             f"{path} cannot be read ({error}): the build step writes it; run it again"
         ) from None

@@ -13,8 +13,6 @@ from delivery.dossier.settings import Settings
 LONGEST = 900
 _LONGEST_RISKS = 700
 _ASCII = {"…": "..."}
-# Less than a cent is rounding.
-_CENTS = 0.005
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -127,7 +125,7 @@ def cost_text(dossier: Dossier) -> str:
     month = f"A month costs about {cost.usd:,.0f} USD"
     if cost.change is None:
         return f"{month}."
-    if abs(cost.change) < _CENTS:
+    if not cost.change:
         return f"{month}, as before."
     return f"{month}, {abs(cost.change):,.2f} {'more' if cost.change > 0 else 'less'} than before."
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import pybase64
-
-from vision_runtime.body import JSON, bad_json, body_bytes, content_type, json_fields
+from vision_runtime.body import JSON, bad_json, body_bytes, content_type, from_base64, json_fields
 from vision_runtime.problem import Problem
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
@@ -78,6 +76,6 @@ def _decoded(field: str, image: object) -> bytes:
     if image.startswith("data:"):
         raise bad_json(field, "it is a data URI; send only what follows the comma")
     try:
-        return pybase64.b64decode(image, validate=True)
+        return from_base64(image)
     except ValueError as error:  # includes text that is not ASCII
         raise bad_json(field, f"it is not base64: {error}") from error

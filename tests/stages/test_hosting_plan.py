@@ -12,6 +12,7 @@ import pytest
 from stages.hosting_plan import check_model_input
 from stages.settings_hosting import HostingSettings
 from vision_platform.model_code import ModelSpecError
+from vision_runtime.hosting import most_bytes
 
 MEBIBYTE = 1024 * 1024
 MODES = ("real-time", "asynchronous", "multi-model", "serverless", "lambda")
@@ -54,6 +55,15 @@ def test_an_image_that_does_not_fit_is_told_with_its_size_and_the_cure(
     said = str(caught.value)
     assert said.startswith("model/spec.json: an input of ") and taker in said
     assert "make the input smaller, or choose another hosting.mode that takes more" in said
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_functions_that_ask_send_no_less_than_synthesis_lets_through(tmp_path: Path, mode: str) -> None:
+    most = most_bytes({"HOSTING_MODE": mode})
+
+    with pytest.raises(ModelSpecError):
+        check(tmp_path, mode, most + 9000)
+    check(tmp_path, mode, most * 99 // 100)
 
 
 def test_what_is_too_much_for_a_function_fits_into_a_request_to_instances(tmp_path: Path) -> None:

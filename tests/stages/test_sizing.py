@@ -123,6 +123,14 @@ def test_a_serverless_endpoint_lets_in_what_its_workload_needs_at_once() -> None
     assert by_hand.hosting.serverless_max_concurrency == 7
 
 
+def test_a_serverless_endpoint_lets_in_at_least_what_is_kept_warm() -> None:
+    little = {"images_per_day": 1000, "simultaneous": 1}
+    cold = environment(workload=little, hosting=SERVERLESS).hosting.serverless_max_concurrency
+    warm = {**SERVERLESS, "serverless_provisioned_concurrency": cold + 3}
+
+    assert environment(workload=little, hosting=warm).hosting.serverless_max_concurrency == cold + 3
+
+
 def test_functions_that_serve_models_reserve_nothing_unless_asked() -> None:
     assert environment(workload=LARGE, hosting={"mode": "lambda"}).hosting.lambda_reserved_concurrency is None
 

@@ -115,7 +115,16 @@ def test_an_assembly_of_an_earlier_version_has_no_estimate(settings: Settings, t
     assert cost.read(tmp_path, "prod", None, None) is None
 
 
-def test_a_file_that_is_none_is_a_fault(settings: Settings, deployed: Dossier) -> None:
-    (settings.assembly / COSTS_FILE).write_text("{")
+def test_what_moves_between_components_costs_as_much_as_before(settings: Settings, deployed: Dossier) -> None:
+    made = compared(settings, deployed, {ENDPOINT: 161.6})
+
+    assert made.cost is not None and len(made.cost.changed) == 2
+    assert cost_text(made) == "A month costs about 162 USD, as before."
+    assert "images a day, as much as before. An estimate" in page(made, settings)
+
+
+@pytest.mark.parametrize("content", ["{", '{"prod": {"components": {}, "images_per_day": null}}', "[]"])
+def test_a_file_that_is_none_is_a_fault(settings: Settings, deployed: Dossier, content: str) -> None:
+    (settings.assembly / COSTS_FILE).write_text(content)
     with pytest.raises(DossierError, match=r"monthly-costs\.json cannot be read .* run it again"):
         cost.read(settings.assembly, "prod", "e1", deployed)

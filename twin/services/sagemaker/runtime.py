@@ -15,6 +15,7 @@ from twin.services.sagemaker.connections import Answer, ModelUnreachableError, U
 from twin.services.sagemaker.deploying import Deployer
 from twin.services.sagemaker.model_server import RetiredError
 from twin.services.sagemaker.records import Record
+from twin.services.sagemaker.serverless import CONFIG as SERVERLESS
 from twin.services.sagemaker.serverless import Concurrency
 from twin.services.sagemaker.serving import Traffic
 
@@ -66,7 +67,7 @@ class Runtime:
                 )
             variants = traffic.variants(endpoint["ProductionVariants"])
             variant = _variant(name, variants, headers.get(_PREFIX + "target-variant"))
-            if "CurrentServerlessConfig" in variant and len(body) > MAX_SERVERLESS_BYTES:
+            if f"Current{SERVERLESS}" in variant and len(body) > MAX_SERVERLESS_BYTES:
                 return _too_large(MAX_SERVERLESS_BYTES)
             counts = invocation_metrics.of(
                 name, variant["VariantName"], variant.get("CurrentInstanceCount", 1)
