@@ -1,9 +1,9 @@
 """The adapter's cold start and package: `python -m benchmarks.adapter` loads it anew and packs it.
 
 Loading is measured as Lambda does it: in a new process, from the import of the handler's module to its
-end, with AWS's SDK installed. CPU time is what counts on a machine that others use too. AWS's SDK with the
-same two clients is measured in processes of its own: what the whole takes beyond that is the adapter's part.
-(In one process, one after the other, the second would find much of its work done, and do other work twice.)
+end, with AWS's SDK installed. CPU time is what counts on a machine that others use too. What it is compared
+with, in the same run and in processes of its own: AWS's SDK making the two clients that a prediction needs,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIES = 15
-LOADING_MS = 100  # that the adapter adds to the SDK
+LOADING_MS = 150
 PACKAGE_MB = 30
 HANDLER = "import handler"
 # What Lambda's runtime brings, as botocore sets it up by default.
@@ -43,26 +43,25 @@ print(json.dumps({{"wall": wall, "cpu": cpu, "numpy": "numpy" in sys.modules}}))
 
 
 def main() -> int:
-    """Prints both; answers 1 when the adapter starts too slowly, loads numpy, or is too large."""
+    """Prints all; answers 1 when the adapter starts too slowly, loads numpy, or is too large."""
     # In turn, so that a busy moment of the machine meets both.
     pairs = [(_load(HANDLER), _load(SDK)) for _ in range(TRIES)]
     whole, sdk = (_median_ms(tries) for tries in zip(*pairs, strict=True))
-    own = whole[0] - sdk[0], whole[1] - sdk[1]
     numpy = pairs[0][0]["numpy"]
     size = package_bytes() / 1e6
     table = Table(box=None, title=f"The adapter's start, median of {TRIES} processes", title_justify="left")
     for name in ("", "wall ms", "CPU ms"):
         table.add_column(name, justify="left" if not name else "right")
     for name, (wall, cpu) in (
-        ("the whole, SDK included", whole),
-        ("AWS's SDK and its two clients alone", sdk),
-        ("the adapter's own part: the difference", own),
+        (f"the adapter (limit {LOADING_MS} ms of CPU)", whole),
+        ("AWS's SDK making two clients", sdk),
     ):
         table.add_row(name, f"{wall:.0f}", f"{cpu:.0f}")
     console = Console(highlight=False)
     console.print(table)
+    console.print(f"the first in the measure of the second: {whole[1] / sdk[1]:.2f}")
     console.print(f"package: {size:.1f} MB unpacked (limit {PACKAGE_MB}); numpy is loaded: {numpy}")
-    return int(own[1] > LOADING_MS or size > PACKAGE_MB or bool(numpy))
+    return int(whole[1] > LOADING_MS or size > PACKAGE_MB or bool(numpy))
 
 
 def package_bytes() -> int:
@@ -82,6 +81,7 @@ def _load(code: str) -> dict[str, float]:
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{source / 'predict'}:{source}",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark",
         "POWERTOOLS_SERVICE_NAME": "predict",

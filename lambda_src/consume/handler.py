@@ -18,9 +18,10 @@ from images import Images
 from records import Entry, Unanswered, read_entries
 from writing import Writer
 
-from vision_runtime import answer_metrics, clients, environment
+from vision_runtime import answer_metrics, environment
 from vision_runtime.answer_metrics import count_answer
 from vision_runtime.asking import CLIENT
+from vision_runtime.client_limits import bounded
 from vision_runtime.hosting import SHOWN, model_runtime
 from vision_runtime.read_ahead import MOST
 from vision_runtime.results import Result, Status
@@ -30,7 +31,7 @@ from vision_runtime.tracing import trace_calls
 MARGIN_SECONDS = 20
 # Left for the answer when the function pauses.
 _ANSWER_SECONDS = 3
-_STORE = clients.bounded(connect_seconds=2, read_seconds=5, tries=3, connections=max(MOST, WRITERS))
+_STORE = bounded(connect_seconds=2, read_seconds=5, tries=3, connections=max(MOST, WRITERS))
 
 # Made once per execution environment: connections live from batch to batch.
 logger = Logger()

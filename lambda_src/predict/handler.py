@@ -16,25 +16,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from config import Config, Line
 from inputs import Prepared, prepare
 
-from vision_runtime import answer_metrics, clients, cors, idempotency_key
+from vision_runtime import answer_metrics, cors, direct_clients, idempotency_key
 from vision_runtime.answer_metrics import count_answer
 from vision_runtime.asking import CLIENT, Prediction, ask, ask_many
 from vision_runtime.breaker import CircuitBreaker
 from vision_runtime.budget import BoundedClients, Budget
-from vision_runtime.hosting import SHOWN, model_runtime, most_bytes
+from vision_runtime.client_limits import bounded
+from vision_runtime.hosting import MODE, SHOWN, model_runtime, most_bytes
 from vision_runtime.image_request import read_images
 from vision_runtime.lineage import PredictionRecord, record_prediction
 from vision_runtime.problem import Problem
-from vision_runtime.tracing import trace_calls
 
 Document = dict[str, Any]
 # The answer waits for its record, but not long: a lost record is counted, a lost answer hurts the caller.
-LINEAGE_CLIENT = clients.bounded(connect_seconds=1, read_seconds=1, tries=2)
+LINEAGE_CLIENT = bounded(connect_seconds=1, read_seconds=1, tries=2)
 DOWN = "model-unavailable"
 MOST_BYTES = most_bytes(os.environ)
 
-# Made once per execution environment: connections live from request to request.
-session = clients.quick_session()
 logger = Logger()
 metrics = Metrics()
 config = Config.from_environment(os.environ)
@@ -43,16 +41,20 @@ resolution = answer_metrics.resolution(config.metrics_period_seconds)
 
 def _make_runtime(settings: ClientConfig) -> Any:
     def make(service: str) -> Any:
-        made: Any = session.create_client(service, config=settings)
-        trace_calls(made, shown=SHOWN)
-        return made
+        direct = direct_clients.CLIENTS.get(service)
+        if direct is not None and os.environ.get(MODE) != "asynchronous":
+            return direct(settings, SHOWN)
+        # Imported here: most modes' functions start without.
+        from vision_runtime.quick_session import traced_client  # noqa: PLC0415
+
+        return traced_client(service, settings, SHOWN)
 
     return model_runtime(os.environ, make)
 
 
+# Made once per execution environment: connections live from request to request.
 runtimes = BoundedClients(_make_runtime, CLIENT)
-dynamodb: Any = session.create_client("dynamodb", config=LINEAGE_CLIENT)
-trace_calls(dynamodb, shown={"TableName": "table_name"})
+dynamodb = direct_clients.DynamoDB(LINEAGE_CLIENT, shown={"TableName": "table_name"})
 breakers: defaultdict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
 _once: list[Any] = []
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vision_runtime import clients
+from vision_runtime.client_limits import bounded
 from vision_runtime.problem import Problem
 
 # The function has 20 s by default, API Gateway 29 s. Two tries of 1 + 6 s and the pause between them fit;
 # more would be a retry storm on a model in trouble. InvokeEndpoint changes nothing: a second try is safe.
-CLIENT = clients.bounded(connect_seconds=1, read_seconds=6, tries=2)
+CLIENT = bounded(connect_seconds=1, read_seconds=6, tries=2)
 MAX_BODY = 6 * 1024 * 1024  # InvokeEndpoint takes 6 MB
 BUSY = {"ThrottlingException", "ServiceUnavailable", "ModelNotReadyException", "InternalDependencyException"}
 RETRY_BUSY_SECONDS = 2

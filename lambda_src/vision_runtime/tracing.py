@@ -12,46 +12,69 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
 
 _HEADER = b'{"format": "json", "version": 1}\n'
-_STARTED, _ABOUT = "vision_trace_started", "vision_trace_about"  # in botocore's context of a call
+_CALL = "vision_traced_call"  # in botocore's context of a call
 _log = logging.getLogger(__name__)
 _socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def trace_calls(client: Any, *, shown: dict[str, str]) -> None:
-    """Send a subsegment for every call of a boto3 `client`, while the invocation at hand is sampled.
+class TracedCall:
+    """One call to AWS, from now on. At its end a subsegment is sent, if the invocation at hand is sampled.
 
     `shown` names the parameters whose values the trace shows, and how (`{"EndpointName": "endpoint_name"}`).
     A subsegment that cannot be sent is lost: a trace must never fail a request.
     """
+
+    def __init__(
+        self,
+        service_id: str,
+        region: str,
+        operation: str,
+        shown: Mapping[str, str],
+        parameters: Mapping[str, Any],
+    ) -> None:
+        """`service_id` as AWS's models of services have it: `DynamoDB`, `SageMaker Runtime`."""
+        self._service, self._started = service_id, time.time()
+        named = {name: parameters[parameter] for parameter, name in shown.items() if parameter in parameters}
+        self._about = {"region": region, "operation": operation, **named}
+
+    def answered(self, status: int, request_id: str) -> None:
+        """The service's answer, a refusal included, came with this HTTP status."""
+        about = {**self._about, "request_id": request_id}
+        http: dict[str, Any] = {"http": {"response": {"status": status}}} if status else {}
+        _send(self._service, self._started, about, **http, **_verdict(status))
+
+    def failed(self, exception: Exception) -> None:
+        """There was no answer."""
+        cause = {"exceptions": [{"id": secrets.token_hex(8), "type": type(exception).__name__}]}
+        _send(self._service, self._started, self._about, fault=True, cause=cause)
+
+
+def trace_calls(client: Any, *, shown: dict[str, str]) -> None:
+    """Send a subsegment for every call of a boto3 `client`; `shown` as for TracedCall."""
     service = str(client.meta.service_model.service_id)
     events, region = client.meta.events, client.meta.region_name
     place = service.replace(" ", "-").lower()
 
-    def begin(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        context[_STARTED] = time.time()
-        context[_ABOUT] = {
-            name: params[parameter] for parameter, name in shown.items() if parameter in params
-        }
+    def begin(params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        context[_CALL] = TracedCall(service, region, model.name, shown, params)
 
-    def end(model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def end(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         answer = parsed.get("ResponseMetadata", {})
-        about = {"operation": model.name, "request_id": answer.get("RequestId", ""), **context[_ABOUT]}
-        _send(service, context[_STARTED], int(answer.get("HTTPStatusCode", 0)), {"region": region, **about})
+        context[_CALL].answered(int(answer.get("HTTPStatusCode", 0)), answer.get("RequestId", ""))
 
     def fail(exception: Exception, context: dict[str, Any], **_: Any) -> None:
-        cause = {"exceptions": [{"id": secrets.token_hex(8), "type": type(exception).__name__}]}
-        about = {"region": region, **context[_ABOUT]}
-        _send(service, context[_STARTED], 0, about, fault=True, cause=cause)
+        context[_CALL].failed(exception)
 
     events.register(f"provide-client-params.{place}", begin)
     events.register(f"after-call.{place}", end)
     events.register(f"after-call-error.{place}", fail)
 
 
-def _send(service: str, started: float, status: int, about: dict[str, Any], **more: Any) -> None:
+def _send(service: str, started: float, about: dict[str, Any], **more: Any) -> None:
     trace = _current_trace()
     address = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "")
     if trace is None or not address:
@@ -66,8 +89,6 @@ def _send(service: str, started: float, status: int, about: dict[str, Any], **mo
         "start_time": started,
         "end_time": time.time(),
         "aws": about,
-        **({"http": {"response": {"status": status}}} if status else {}),
-        **_verdict(status),
         **more,
     }
     host, _, port = address.rpartition(":")

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SPEC = json.loads((ROOT / "model" / "spec.json").read_text())
 AWS = {
     "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "POWERTOOLS_SERVICE_NAME": "tests",

@@ -97,6 +97,6 @@ class TestEndpointTrouble:
         assert "secret inside" in log.getvalue()
 
     def test_one_retry_at_most_within_the_functions_timeout(self, adapter: ModuleType) -> None:
-        config = adapter.runtimes.usual.meta.config
+        config = adapter.runtimes.usual.settings
         assert config.retries["total_max_attempts"] == 2
         assert 2 * (config.connect_timeout + config.read_timeout) + 1 < 20

@@ -107,8 +107,9 @@ class TestAdapterBehindItsBreaker:
 
 class TestTimeBudget:
     @pytest.fixture(autouse=True)
-    def region(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    def variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
 
     def test_request_with_plenty_of_time_uses_the_usual_client(self, adapter: ModuleType) -> None:
         assert adapter.runtimes.within(Budget.of(_context(20_000))) is adapter.runtimes.usual
@@ -118,7 +119,7 @@ class TestTimeBudget:
         self, adapter: ModuleType, left_ms: int, wait: int
     ) -> None:
         client = adapter.runtimes.within(Budget.of(_context(left_ms)))
-        settings = client.meta.config
+        settings = client.settings
         assert (settings.read_timeout, settings.retries["total_max_attempts"]) == (wait, 1)
         assert settings.connect_timeout + settings.read_timeout < left_ms / 1000
         assert adapter.runtimes.within(Budget.of(_context(left_ms))) is client

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vision_runtime.clients import bounded, quick_session
+from tests.lambda_src.vision_runtime.aws_over_http import serving
+from vision_runtime.client_limits import bounded
+from vision_runtime.quick_session import quick_session
 
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
@@ -41,38 +40,17 @@ def test_service_that_is_none_is_refused() -> None:
         quick_session().create_client("sagemaker-rutime", region_name="us-east-1")
 
 
-@pytest.fixture
-def failing() -> Iterator[tuple[str, list[str]]]:
-    """A service that answers 500, and the user agents of the requests that it got."""
-    seen: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            seen.append(self.headers["User-Agent"])
-            self.send_response(500)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """No words on standard error."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", seen
-        server.shutdown()
-
-
-def test_bounded_client_tries_as_often_as_it_is_told(failing: tuple[str, list[str]]) -> None:
-    url, seen = failing
-    client: Any = quick_session().create_client(
-        "dynamodb",
-        region_name="us-east-1",
-        endpoint_url=url,
-        config=bounded(connect_seconds=1, read_seconds=1, tries=2),
-        **KEYS,
-    )
-    with pytest.raises(ClientError):
-        client.put_item(TableName="t", Item={"pk": {"S": "x"}})
-    assert len(seen) == 2
-    assert all(agent.startswith("vision-platform") for agent in seen)
+def test_bounded_client_tries_as_often_as_it_is_told() -> None:
+    with serving() as aws:
+        aws.answers = [(500, {}, b"")]
+        client: Any = quick_session().create_client(
+            "dynamodb",
+            region_name="us-east-1",
+            endpoint_url=aws.url,
+            config=bounded(connect_seconds=1, read_seconds=1, tries=2),
+            **KEYS,
+        )
+        with pytest.raises(ClientError):
+            client.put_item(TableName="t", Item={"pk": {"S": "x"}})
+    assert len(aws.asked) == 2
+    assert all(each.headers["user-agent"].startswith("vision-platform") for each in aws.asked)
