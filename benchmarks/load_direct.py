@@ -8,9 +8,9 @@ Three times are compared, each a median of one caller's requests, one at a time:
   account AWS does;
 - *the adapter*: the duration that Lambda reports for its function. That begins when the event is handed over.
 
-What the adapter adds to the model server is the third less the first, and holds what the services take. Its
-own overhead is the third less the second: to read the event, decode and resize the image, sign, send and read
-two calls by the SDK, log and count. The goal is about that; the rest differs with who runs the services.
+What the adapter adds to the model server is the third less the first; the goal is about that. It holds what
+the services take, which differs with who runs them. The rest is the adapter's own: to read the event, decode
+and resize the image, sign, send and read two calls, log and count.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Overhead:
             f"one caller, medians of {self.requests} requests: the model server itself {self.direct:.1f} ms, "
             f"by InvokeEndpoint {self.endpoint:.1f} ms, PutItem {self.table:.1f} ms; adapter "
             f"{self.adapter:.1f} ms, {self.endpoint_by_sdk:.1f} of them its call of the endpoint; caller "
-            f"{self.caller:.1f} ms. The adapter adds {self.of_the_adapter:.1f} ms to the model server: "
-            f"{self.endpoint - self.direct + self.table:.1f} ms the services, {self.own:.1f} ms its own "
-            f"(goal: below {goal:g} ms)"
+            f"{self.caller:.1f} ms. The adapter adds {self.of_the_adapter:.1f} ms to the model server (goal: "
+            f"below {goal:g} ms): {self.endpoint - self.direct + self.table:.1f} ms the services, "
+            f"{self.own:.1f} ms its own"
         )
 
 
