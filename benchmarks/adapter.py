@@ -74,12 +74,12 @@ def package_bytes() -> int:
         return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
-def _load(code: str) -> dict[str, float]:
-    """What one process measured of `code`: wall and CPU seconds, and whether numpy was loaded."""
+def environment(function: str = "predict") -> dict[str, str]:
+    """What a process needs that is to load the function's handler, as Lambda would set it up."""
     source = ROOT / "lambda_src"
-    environment = {
+    return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{source / 'predict'}:{source}",
+        "PYTHONPATH": f"{source / function}:{source}",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "benchmark",
@@ -90,11 +90,18 @@ def _load(code: str) -> dict[str, float]:
         "SMOKE_ENDPOINT": "smoke",
         "LINEAGE_TABLE": "lineage",
         "IDEMPOTENCY_TABLE": "keys",
+        "UPLOADS_BUCKET": "uploads",
+        "RESULTS_TABLE": "results",
+        "DELIVERY_STREAM": "results",
         "MODEL_SPEC": (ROOT / "model" / "spec.json").read_text(),
     }
+
+
+def _load(code: str) -> dict[str, float]:
+    """What one process measured of `code`: wall and CPU seconds, and whether numpy was loaded."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE.format(code=code)],
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         check=True,

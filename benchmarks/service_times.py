@@ -1,18 +1,21 @@
 """`python -m benchmarks.service_times`: what one image costs our own code, for planning/measured.py.
 
 Measured in processes of their own, one after the other, on one core: the adapter's start and memory at rest,
-the CPU time of preparing a photo, and the memory that the largest image of the rules takes.
+the CPU time of preparing a photo, and what the images take that the rules just let in.
 """
 # Each part imports only what it measures, in a process of its own.
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,32 +25,37 @@ SIDE = 224  # what common models take
 ROUNDS = 40
 # 1.1 MP at a quality of 75 takes the 300 KB that the default workload counts with.
 PHOTO = (1216, 912)
-LARGEST_MEGAPIXELS = 50
+# As large as the rules let a picture of each kind be (docs/image-rules.md).
+PNG_WITH_ALPHA, STRIP_WITH_ALPHA = (3800, 3800), (730, 20_000)
+WEBP_WITH_ALPHA, PROGRESSIVE_JPEG, SCANS = (2400, 2400), (6100, 6100), 32
+UPLOAD_MB = 20  # streaming.max_image_mb, unless set otherwise
+_START_OF_SCAN = 0xDA
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
 
 def start() -> dict[str, float]:
-    """CPU time of the adapter's imports and clients, and the memory that they leave taken."""
+    """CPU time of loading the adapter, its clients included, and the memory that is taken then."""
+    return _loaded()
+
+
+def start_of_consumer() -> dict[str, float]:
+    """The same of the function that works the stream off."""
+    return {f"consumer_{name}": value for name, value in _loaded().items()}
+
+
+def _loaded() -> dict[str, float]:
     began = time.process_time()
-    import boto3
-    from aws_lambda_powertools import Logger, Metrics
-
-    from vision_runtime import images, lineage, problem, tracing
-
-    for service in ("sagemaker-runtime", "dynamodb"):
-        boto3.client(service, region_name="us-east-1")
-    del Logger, Metrics, images, lineage, problem, tracing
+    importlib.import_module("handler")
     return {"start_cpu_ms": (time.process_time() - began) * 1000, "base_mb": _resident()}
 
 
 def photo() -> dict[str, float]:
     """CPU time from a photo's bytes to the model's input."""
-    from benchmarks.preprocess_images import photo as make
     from vision_runtime.images import to_model_input
     from vision_runtime.spec import InputSpec
 
     spec = InputSpec(width=SIDE, height=SIDE, channels=3)
-    data = make(*PHOTO, seed=7)
+    data = Path(sys.argv[2]).read_bytes()
     spent = list[float]()
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -56,26 +64,47 @@ def photo() -> dict[str, float]:
     return {"photo_kb": len(data) / 1024, "image_cpu_ms": statistics.median(spent)}
 
 
-def largest_png() -> dict[str, float]:
-    """CPU time for each megapixel of the slowest kind: a PNG with alpha, decoded whole."""
-    return {"cpu_ms_per_megapixel": _largest()[0] / LARGEST_MEGAPIXELS}
+def decoded_whole() -> dict[str, float]:
+    """CPU time for each megapixel of a photo in a PNG with alpha, of all usual kinds the slowest."""
+    return {"cpu_ms_per_megapixel": _prepared()[0] / _megapixels(PNG_WITH_ALPHA)}
 
 
-def largest_webp() -> dict[str, float]:
-    """Memory for each megapixel of the kind that takes most: a WebP."""
-    return {"mb_per_megapixel": _largest()[1] / LARGEST_MEGAPIXELS}
+def slowest() -> dict[str, float]:
+    """CPU time of what takes longest of all that a request may hold: a JPEG in many scans."""
+    return {"slowest_cpu_ms": _prepared()[0]}
 
 
-def _largest() -> tuple[float, float]:
+def slowest_upload() -> dict[str, float]:
+    """The same of an upload, which may have more bytes."""
+    return {"slowest_upload_cpu_ms": _prepared()[0]}
+
+
+def memory() -> dict[str, float]:
+    """Memory for each megapixel of the kind that takes most of it: a WebP with alpha."""
+    return {"mb_per_megapixel": _prepared()[1] / _megapixels(WEBP_WITH_ALPHA)}
+
+
+def largest() -> dict[str, float]:
+    """Memory of what takes most of all that the rules let in: a strip that no averaging makes small."""
+    return {"largest_mb": _prepared()[1]}
+
+
+def _prepared() -> tuple[float, float]:
     """Milliseconds of CPU time, and MB above what was taken before."""
     from vision_runtime.images import to_model_input
+    from vision_runtime.images.rules import MEBIBYTE, ImageLimits
     from vision_runtime.spec import InputSpec
 
     data = Path(sys.argv[2]).read_bytes()
+    limits = ImageLimits(max_bytes=UPLOAD_MB * MEBIBYTE)
     before = _resident()
     began = time.process_time()
-    to_model_input(data, InputSpec(width=SIDE, height=SIDE, channels=3))
+    to_model_input(data, InputSpec(width=SIDE, height=SIDE, channels=3), limits)
     return (time.process_time() - began) * 1000, _resident() - before
+
+
+def _megapixels(sides: tuple[int, int]) -> float:
+    return sides[0] * sides[1] / 1e6
 
 
 def _resident() -> float:
@@ -88,10 +117,40 @@ def _resident() -> float:
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "start": start,
+    "start_of_consumer": start_of_consumer,
     "photo": photo,
-    "png": largest_png,
-    "webp": largest_webp,
+    "decoded_whole": decoded_whole,
+    "slowest": slowest,
+    "slowest_upload": slowest_upload,
+    "memory": memory,
+    "largest": largest,
 }
+
+
+def _picture(part: str) -> bytes:
+    """The file that a part prepares."""
+    from PIL import Image
+
+    from benchmarks.preprocess_images import photo as make
+    from tests.lambda_src import odd_images
+
+    usual = make(*PHOTO, seed=7)
+    seen = Image.open(io.BytesIO(usual))
+    if part == "decoded_whole":
+        return odd_images.saved(seen.resize(PNG_WITH_ALPHA).convert("RGBA"), "PNG")
+    if part == "memory":
+        return odd_images.saved(seen.resize(WEBP_WITH_ALPHA).convert("RGBA"), "WEBP")
+    if part == "largest":
+        return odd_images.saved(seen.resize(STRIP_WITH_ALPHA).convert("RGBA"), "PNG")
+    if part.startswith("slowest"):
+        # A request has no room for a photo of that size in so many scans.
+        shown = seen.resize(PROGRESSIVE_JPEG)
+        plain = Image.new("RGB", PROGRESSIVE_JPEG, (90, 120, 30))
+        chosen = shown if part == "slowest_upload" else plain
+        *rest, end = odd_images.jpeg_segments(odd_images.saved(chosen, "JPEG", progressive=True))
+        scans = [each for each in rest if each[0] == _START_OF_SCAN]
+        return odd_images.joined([*rest, *[scans[-1]] * (SCANS - len(scans)), end])
+    return usual
 
 
 def main() -> int:
@@ -99,27 +158,24 @@ def main() -> int:
     if len(sys.argv) > 1:
         print(json.dumps(PARTS[sys.argv[1]]()))
         return 0
-    from PIL import Image
+    from benchmarks import adapter
 
-    folder = ROOT / "build"
-    folder.mkdir(exist_ok=True)
-    picture = Image.new("RGBA", (LARGEST_MEGAPIXELS * 125, 8000), (20, 90, 160, 200))
-    path = [str(ROOT), str(ROOT / "lambda_src")]
-    for name in PARTS:
-        big = folder / f"largest.{name}"
-        if name in ("png", "webp"):
-            picture.save(big)
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.service_times", name, str(big)],
-            cwd=ROOT,
-            env={"PYTHONPATH": ":".join(path), "PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for key, value in json.loads(done.stdout).items():
-            print(f"{key:22} {value:8.1f}")
-        big.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in PARTS:
+            picture = Path(folder) / name
+            picture.write_bytes(_picture(name))
+            environment = adapter.environment("consume" if name == "start_of_consumer" else "predict")
+            environment["PYTHONPATH"] += f":{ROOT}"
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.service_times", name, str(picture)],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            for key, value in json.loads(done.stdout).items():
+                print(f"{key:22} {value:8.1f}")
     return 0
 
 

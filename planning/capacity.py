@@ -62,7 +62,7 @@ def plan(
         return found.value if value is None else value
 
     rate = api.rate(workload)
-    memory = api.memory(workload, key="api.memory_mb", title="memory of the adapter")
+    memory = api.memory(workload)
     memory_mb = int(follows(memory))
     together = stream.micro_batch(workload)
     consume_memory = stream.memory(workload)

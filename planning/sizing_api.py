@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from planning import measured
+from planning import largest_image, measured
 from planning.explained import Explained, Input
 from planning.hardware import lambda_vcpus
 from planning.workload import Workload
@@ -13,11 +13,9 @@ from planning.workload import Workload
 # Above the busiest minute: what callers try again, and that a minute is not even in itself.
 HEADROOM = 1.25
 COUNT_STEP = 10
-_RATE_STEP, _MEMORY_STEP = 5, 128
-# Lambda's smallest memory that is of use here, and its largest.
-_LEAST_MEMORY, _MOST_MEMORY = 256, 10_240
-# What Python, Lambda's runtime and a request's own text take beside what was measured.
-_MEMORY_HEADROOM = 1.25
+_RATE_STEP, MEMORY_STEP = 5, 64
+# The smallest memory of a Lambda function that is of use here, in MB.
+LEAST_MEMORY = 256
 
 
 def rate(workload: Workload) -> Explained:
@@ -53,32 +51,17 @@ def burst(workload: Workload, rate_per_second: float) -> Explained:
     )
 
 
-def memory(workload: Workload, *, key: str, title: str) -> Explained:
-    """Memory of a function that prepares images."""
-    largest = workload.largest_megapixels
-    held = (measured.BASE_MB.value + measured.MB_PER_MEGAPIXEL.value * largest) * _MEMORY_HEADROOM
-    quick = largest * measured.LARGEST_CPU_MS_PER_MEGAPIXEL.value / (measured.DECODE_SECONDS.value * 500)
-    wanted = max(held, min(quick, 1.0) * measured.VCPU_MB.value, _LEAST_MEMORY)
+def memory(workload: Workload) -> Explained:
+    """Memory of the adapter."""
+    wanted = largest_image.memory_mb(workload, measured.SLOWEST_CPU_MS)
     return Explained(
-        key=key,
-        title=title,
-        value=min(int(up(wanted, _MEMORY_STEP)), _MOST_MEMORY),
+        key="api.memory_mb",
+        title="memory of the adapter",
+        value=up(max(wanted, LEAST_MEMORY), MEMORY_STEP),
         unit="MB",
-        formula=f"what the largest image takes, and {_MEMORY_HEADROOM - 1:.0%} more; or the share of a vCPU "
-        f"that prepares it in half its time limit, if that is more; in steps of {_MEMORY_STEP}",
-        inputs=(
-            workload.given("largest_megapixels", "MP"),
-            *(
-                each.as_input()
-                for each in (
-                    measured.BASE_MB,
-                    measured.MB_PER_MEGAPIXEL,
-                    measured.LARGEST_CPU_MS_PER_MEGAPIXEL,
-                    measured.DECODE_SECONDS,
-                    measured.VCPU_MB,
-                )
-            ),
-        ),
+        formula="the share of a vCPU that prepares the largest image in half its time limit, or the memory "
+        f"that it takes and 25% more, if that is more; at least {LEAST_MEMORY}, in steps of {MEMORY_STEP}",
+        inputs=largest_image.inputs(workload, measured.SLOWEST_CPU_MS),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from datetime import date
 
-from planning import measured
+from planning import largest_image, measured
 from planning.explained import Explained, Input, Source
 from planning.hardware import lambda_vcpus
+from planning.sizing_api import LEAST_MEMORY, MEMORY_STEP, up
 from planning.workload import SECONDS_A_DAY, Workload
 
 _KINESIS = Source(
@@ -81,21 +82,18 @@ def batch_size(workload: Workload) -> Explained:
 
 
 def memory(workload: Workload) -> Explained:
-    """Memory of the consumer, which works all the time: a whole vCPU at least."""
-    held = measured.BASE_MB.value + measured.MB_PER_MEGAPIXEL.value * workload.largest_megapixels
+    """Memory of the consumer."""
+    slowest = measured.SLOWEST_UPLOAD_CPU_MS
+    wanted = largest_image.memory_mb(workload, slowest, share=1 - READ_AHEAD_SHARE)
     return Explained(
         key="streaming.memory_mb",
         title="memory of the consumer",
-        value=round(max(measured.VCPU_MB.value, held / (1 - READ_AHEAD_SHARE))),
+        value=up(max(wanted, LEAST_MEMORY), MEMORY_STEP),
         unit="MB",
-        formula="what comes with a whole vCPU, or what the largest image takes beside the quarter that "
-        "images wait in, if that is more",
-        inputs=(
-            workload.given("largest_megapixels", "MP"),
-            measured.VCPU_MB.as_input(),
-            measured.BASE_MB.as_input(),
-            measured.MB_PER_MEGAPIXEL.as_input(),
-        ),
+        formula="the share of a vCPU that prepares the largest image in half its time limit, or the memory "
+        "that it takes and 25% more beside the quarter that images wait in, if that is more; at least "
+        f"{LEAST_MEMORY}, in steps of {MEMORY_STEP}",
+        inputs=largest_image.inputs(workload, slowest),
     )
 
 

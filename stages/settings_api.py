@@ -29,7 +29,7 @@ class ApiSettings(Group):
     rate_per_second: Annotated[float, Field(gt=0, le=10000)] = 75
     # No more than the function takes at once: beyond that, callers would be refused later and less clearly.
     burst: Annotated[int, Field(ge=1, le=5000)] = 50
-    memory_mb: Annotated[int, Field(ge=256, le=10240)] = 1024
+    memory_mb: Annotated[int, Field(ge=256, le=10240)] = 448
     # API Gateway gives an integration 29 seconds; the function must give up earlier to answer for itself.
     timeout_seconds: Annotated[int, Field(ge=3, le=28)] = 20
     # Kept for the function, and its limit; 0 reserves nothing, for accounts whose quota is still small.

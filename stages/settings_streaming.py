@@ -28,7 +28,7 @@ class StreamingSettings(Group):
     max_age_hours: Annotated[int, Field(ge=1, le=168)] = 6
     # The consumer gives a batch back after a pause while the endpoint is in trouble: at most so long.
     longest_pause_seconds: Annotated[int, Field(ge=1, le=300)] = 20
-    memory_mb: Annotated[int, Field(ge=512, le=10240)] = 1769
+    memory_mb: Annotated[int, Field(ge=256, le=10240)] = 768
     timeout_seconds: Annotated[int, Field(ge=30, le=900)] = 60
     # As `api.reserved_concurrency`; each shard takes `parallelization_factor` places.
     reserved_concurrency: Annotated[int, Field(ge=0)] = 20

@@ -11,7 +11,7 @@ from vision_runtime.images.rules import MEBIBYTE
 
 MOST = 16  # images; more would only wait: 16 readers get about 500 images a second, decoding less than 200
 MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"  # MB; set by Lambda
-SHARE = 4  # at most a quarter of the memory is for images that wait; decoding one of 50 MP takes up to 800 MB
+SHARE = 4  # at most a quarter of the memory is for images that wait: decoding one takes more
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

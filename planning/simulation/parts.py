@@ -97,10 +97,9 @@ class Function:
         self.busy -= 1
         self._idle += 1
 
-    def holds(self, megapixels: float, *, beside: float = 0.0) -> bool:
-        """Whether an image that must be decoded whole fits into what a share of its memory leaves."""
-        needed = measured.BASE_MB.value + measured.MB_PER_MEGAPIXEL.value * megapixels
-        return needed <= self.memory_mb * (1 - beside)
+    def holds(self, megabytes: float, *, share: float = 1.0) -> bool:
+        """Whether what an image takes fits into a share of its memory."""
+        return megabytes <= self.memory_mb * share
 
 
 @dataclass(eq=False)

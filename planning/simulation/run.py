@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import simpy
 
-from planning import measured
+from planning import largest_image, measured
 from planning.provision import Provision
 from planning.simulation.outcome import Outcome, Seen, outcome
 from planning.simulation.parts import Fleet, Function, Process, Throttle, Times, arrivals, dice, scaling
@@ -133,13 +133,14 @@ class World:
             seen.cold_starts += 1
             before += times.network(measured.SANDBOX_MS)
             before += times.cpu(measured.START_CPU_MS.value, adapter.memory_mb)
-        large = self._luck.random() * LARGEST_OF < 1
-        if large:
-            before += self._largest(adapter)
+        why = ""
+        if self._luck.random() * LARGEST_OF < 1:
+            spent, why = self._largest(adapter, measured.SLOWEST_CPU_MS)
+            before += spent
         yield env.timeout(before + times.network(measured.INVOKE_MS))
-        if large and not adapter.holds(self.workload.largest_megapixels):
+        if why:
             adapter.leave()
-            seen.refuse(arrived, "out of memory")
+            seen.refuse(arrived, why)
             return
         answered = yield from self.fleet.ask(times.model(1))
         if answered:
@@ -149,9 +150,15 @@ class World:
             seen.refuse(arrived, "endpoint too slow")
         adapter.leave()
 
-    def _largest(self, function: Function) -> float:
-        whole = measured.LARGEST_CPU_MS_PER_MEGAPIXEL.value * self.workload.largest_megapixels
-        return self.times.cpu(whole, function.memory_mb)
+    def _largest(
+        self, function: Function, slowest: measured.Figure, *, share: float = 1.0
+    ) -> tuple[float, str]:
+        """Seconds that a function works on the largest image, and why it does not come to its end with it."""
+        if not function.holds(largest_image.megabytes(self.workload), share=share):
+            return 0.0, "out of memory"
+        spent = self.times.cpu(largest_image.cpu_ms(self.workload, slowest), function.memory_mb)
+        limit = measured.DECODE_SECONDS.value
+        return (limit, "too slow to decode") if spent > limit else (spent, "")
 
     # ---- the burst path
 
@@ -180,7 +187,7 @@ class World:
         if function.enter():
             self.seen.cold_starts += 1
             started += times.network(measured.SANDBOX_MS)
-            started += times.cpu(measured.START_CPU_MS.value, function.memory_mb)
+            started += times.cpu(measured.CONSUMER_START_CPU_MS.value, function.memory_mb)
         yield env.timeout(started)
         done = 0
         while done < size:
@@ -204,11 +211,12 @@ class World:
         for _ in range(images):
             spent += self.times.cpu(_CPU_MS, function.memory_mb)
             if self._luck.random() * LARGEST_OF < 1:
-                spent += self._largest(function)
-                if not function.holds(self.workload.largest_megapixels, beside=READ_AHEAD_SHARE):
-                    # It dies, and the record is tried and bisected out before it is given up.
+                worked, why = self._largest(
+                    function, measured.SLOWEST_UPLOAD_CPU_MS, share=1 - READ_AHEAD_SHARE
+                )
+                spent += worked
+                if why:
                     self.seen.lose(self.env.now)
-                    spent += self._largest(function)
         return spent
 
 

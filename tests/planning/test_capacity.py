@@ -78,8 +78,9 @@ def test_the_usual_workload_comes_to_what_one_would_expect() -> None:
     assert found.api_rate == 75
     assert (found.predict_concurrency, found.api_burst) == (50, 50)
     assert found.on_demand
-    assert (found.consumers_per_shard, found.micro_batch, found.consume_memory_mb) == (2, 16, 1769)
-    assert found.predict_memory_mb == 1024
+    assert (found.consumers_per_shard, found.micro_batch) == (2, 16)
+    # 0.62 s and 1.08 s of one vCPU (1769 MB) within half of the 5 s that decoding may take.
+    assert (found.predict_memory_mb, found.consume_memory_mb) == (448, 768)
 
 
 @settings(max_examples=60, deadline=None)
@@ -133,7 +134,7 @@ def test_a_plan_fits_together(workload: Workload) -> None:
 def test_what_is_given_is_kept_and_the_rest_follows_from_it() -> None:
     busy = Workload(images_per_day=5_000_000)
     usual, larger = plan(busy), plan(busy, {"hosting.instance_type": "ml.m5.4xlarge"})
-    slower = plan(busy, {"api.memory_mb": 512})
+    slower = plan(busy, {"api.memory_mb": 256})
 
     target = "hosting.target_invocations_per_instance"
     assert float(larger[target].value) > float(usual[target].value)

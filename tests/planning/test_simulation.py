@@ -24,7 +24,7 @@ LATER = pytest.mark.slow
 BREAKS = {
     "api_rate": "throttled by the API",
     "api_burst": "throttled by the API",
-    "predict_memory_mb": "out of memory",
+    "predict_memory_mb": "too slow to decode",
     "predict_concurrency": "no execution free",
     "instances": "p99",
     "consume_memory_mb": "failed for good",
