@@ -115,6 +115,9 @@ class _Service:
 
     def _try(self, path: str, body: bytes, headers: dict[str, str]) -> AWSResponse:
         sent = {"User-Agent": self.settings.user_agent, **headers}
+        if trace := os.environ.get("_X_AMZN_TRACE_ID"):
+            # The service continues the invocation's trace, and AWS stops functions that call in a circle.
+            sent["X-Amzn-Trace-Id"] = trace
         request = AWSRequest("POST", self.url + path, headers=sent, data=body)
         self._signature.add_auth(request)
         return self._http.send(request.prepare())
@@ -181,7 +184,10 @@ class DynamoDB:
             "X-Amz-Target": f"DynamoDB_20120810.{operation}",
         }
         answer = self._service.call(operation, "/", json.dumps(parameters).encode(), headers, parameters)
-        return json.loads(answer.content)
+        try:
+            return json.loads(answer.content)
+        except ValueError as error:
+            raise HTTPClientError(error=f"{operation} was answered with what is no JSON: {error}") from error
 
 
 CLIENTS: Mapping[str, Callable[[Config, Mapping[str, str]], Any]] = {

@@ -87,6 +87,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**KEYS, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "predict")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-581cf771-a006649127e371903a2de979;Sampled=0")
     monkeypatch.setattr(random, "random", lambda: 0.0)
 
 
@@ -131,6 +133,7 @@ def test_sends_what_boto3_sends(aws: Service, service: str, call: Call) -> None:
     of_a_try = {"amz-sdk-invocation-id", "amz-sdk-request"}
     assert set(theirs.headers) - set(ours.headers) <= of_a_try
     assert set(ours.headers) - set(theirs.headers) == set()
+    assert "x-amzn-trace-id" in ours.headers
     differing = {name for name in ours.headers if ours.headers[name] != theirs.headers[name]}
     assert differing <= {"authorization", "x-amz-date", "content-length", "user-agent"}
     assert ours.headers["user-agent"].startswith("vision-platform")
@@ -241,6 +244,12 @@ def _assert_same_metadata(ours: ClientError, theirs: ClientError) -> None:
     assert ours_told["HTTPStatusCode"] == theirs_told["HTTPStatusCode"]
     # botocore does not read it where a gateway answers in the service's place.
     assert ours_told["RequestId"] == theirs_told.get("RequestId", REQUEST_ID)
+
+
+def test_an_answer_that_is_none_is_one_of_botocores_errors(aws: Service) -> None:
+    aws.answers = [(200, JSON, b"<html>")]
+    with pytest.raises(BotoCoreError, match="GetItem was answered with what is no JSON"):
+        get(direct("dynamodb"))
 
 
 def test_a_second_try_that_is_answered_is_the_answer(aws: Service) -> None:

@@ -1,5 +1,6 @@
 """Calls to AWS as they appear in a trace: what is sent to the daemon, when, and that it hurts no call."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 
+from tests.lambda_src.vision_runtime.aws_over_http import serving
+from vision_runtime.client_limits import bounded
+from vision_runtime.direct_clients import DynamoDB
 from vision_runtime.tracing import trace_calls
 
 ROOT, PARENT = "1-581cf771-a006649127e371903a2de979", "70de5b6f19ff9a0a"
@@ -99,6 +103,30 @@ def test_a_call_that_gets_no_answer_is_a_fault_with_its_cause(
     sent = daemon()
     assert sent is not None and sent["fault"]
     assert sent["cause"]["exceptions"][0]["type"] == "EndpointConnectionError"
+
+
+@pytest.mark.parametrize(("status", "table"), [(200, "lineage"), (400, "lineage"), (500, "keys")])
+def test_a_direct_clients_call_is_told_as_boto3s(
+    daemon: Callable[[], dict[str, Any] | None], monkeypatch: pytest.MonkeyPatch, status: int, table: str
+) -> None:
+    names = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    once = bounded(connect_seconds=1, read_seconds=1, tries=1)
+    with serving() as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+        aws.answers = [(status, {"Content-Type": "application/x-amz-json-1.0"}, b"{}")]
+        usual = boto3.session.Session().client("dynamodb", region_name="us-east-1", config=once)
+        trace_calls(usual, shown={"TableName": "table_name"})
+        told = list[dict[str, Any]]()
+        for client in (DynamoDB(once, {"TableName": "table_name"}), usual):
+            with contextlib.suppress(ClientError):
+                client.get_item(TableName=table, Key={"pk": {"S": "x"}})
+            sent = daemon()
+            assert sent is not None
+            told.append({name: sent[name] for name in sent if name not in {"id", "start_time", "end_time"}})
+    assert told[0] == told[1]
+    assert told[0]["aws"]["table_name"] == table
 
 
 @pytest.mark.parametrize("header", [f"Root={ROOT};Parent={PARENT};Sampled=0", f"Root={ROOT}", ""])
