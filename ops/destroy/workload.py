@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from ops.destroy.estate import Estate, pages
 from ops.faults import OperatorFault, code_of, is_absent
+from ops.models.home import WAKING_ALARM
 
 _POLL_SECONDS = 1.0
 # An endpoint that is being created cannot be deleted before it is there.
@@ -94,7 +95,7 @@ def _delete_scaling_alarms(estate: Estate, tell: Tell) -> None:
     """The alarm that brings an asynchronous endpoint back from zero is the promotion workflow's own."""
     api = estate.client("cloudwatch")
     found = pages(api, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{estate.base}-")
-    for name in [each["AlarmName"] for each in found if each["AlarmName"].endswith("-backlog")]:
+    for name in [each["AlarmName"] for each in found if each["AlarmName"].endswith(WAKING_ALARM)]:
         if estate.owns(name):
             tell(f"deletes alarm {name}")
             api.delete_alarms(AlarmNames=[name])

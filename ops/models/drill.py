@@ -14,7 +14,7 @@ from ops.faults import OperatorFault, is_absent
 from ops.models import promotion
 from ops.models.bad_package import BadPackage
 from ops.models.execution import RUNNING, Execution
-from ops.models.home import Home
+from ops.models.home import WAKING_ALARM, Home
 from ops.models.pictures import from_folder, of_the_champion
 from ops.models.records import Records
 from ops.models.traffic import Client, Counts, Picture, Traffic
@@ -133,6 +133,7 @@ def _alarms(home: Home) -> dict[str, str]:
         each["AlarmName"]: each["StateValue"]
         for page in pages.paginate(AlarmNamePrefix=f"{home.endpoint()}-", AlarmTypes=["MetricAlarm"])
         for each in page["MetricAlarms"]
+        if not each["AlarmName"].endswith(WAKING_ALARM)
     }
 
 

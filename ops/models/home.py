@@ -13,6 +13,8 @@ from ops.deployment import Deployment, Environment, Place
 from ops.faults import OperatorFault, is_absent
 
 CHAMPION = "champion"
+# Ends the name of the alarm that brings an asynchronous endpoint back from zero: it rings in everyday work.
+WAKING_ALARM = "-backlog"
 _STACKS = ("data", "training", "inference")
 # Looked at only for what it alone says: an environment of an earlier commit has none.
 _STREAMING = "streaming"
