@@ -3,8 +3,7 @@
 Loading is measured as Lambda does it: in a new process, from the import of the handler's module to its
 end, with AWS's SDK installed. CPU time is what counts on a machine that others use too. What it is compared
 with, in the same run and in processes of its own: AWS's SDK making the two clients that a prediction needs,
-and nothing else. The goal is 150 ms, where the SDK takes 167: on a faster or a slower machine, that share of
-the SDK's time is what is judged.
+and nothing else. A machine in a slow moment shows it by what the SDK takes; the goal is in ms all the same.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIES = 15
-MOST_OF_SDK = 150 / 167
+LOADING_MS = 150
 PACKAGE_MB = 30
 HANDLER = "import handler"
 # What Lambda's runtime brings, as botocore sets it up by default.
@@ -55,15 +54,15 @@ def main() -> int:
     for name in ("", "wall ms", "CPU ms"):
         table.add_column(name, justify="left" if not name else "right")
     for name, (wall, cpu) in (
-        ("the adapter", whole),
+        (f"the adapter (limit {LOADING_MS} ms of CPU)", whole),
         ("AWS's SDK making two clients", sdk),
     ):
         table.add_row(name, f"{wall:.0f}", f"{cpu:.0f}")
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"CPU, the first by the second, median of pairs: {share:.2f} (limit {MOST_OF_SDK:.2f})")
+    console.print(f"CPU, the first by the second, median of pairs: {share:.2f}")
     console.print(f"package: {size:.1f} MB unpacked (limit {PACKAGE_MB}); numpy is loaded: {numpy}")
-    return int(share > MOST_OF_SDK or size > PACKAGE_MB or bool(numpy))
+    return int(whole[1] > LOADING_MS or size > PACKAGE_MB or bool(numpy))
 
 
 def package_bytes() -> int:

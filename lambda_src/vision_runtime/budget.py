@@ -14,7 +14,7 @@ from vision_runtime.problem import Problem
 # For the answer itself and its record, after the last thing that is waited for.
 RESERVE_SECONDS = 1.5
 RETRY_SECONDS = 2
-_LONGEST_PAUSE = 1.0  # of botocore, with jitter, before its second try
+_LONGEST_PAUSE = 1.0  # of a client, with jitter, before its second try
 
 
 @dataclass(frozen=True)

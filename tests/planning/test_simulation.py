@@ -63,6 +63,17 @@ def test_half_of_any_number_on_the_way_breaks_a_goal(field: str, why: str, seed:
     assert why in " ".join(broken)
 
 
+@pytest.mark.parametrize(
+    ("field", "why"), [("predict_memory_mb", "out of memory"), ("consume_memory_mb", "failed for good")]
+)
+def test_functions_without_room_for_the_largest_image_break_a_goal(field: str, why: str) -> None:
+    # With a share of a vCPU for it that is enough: it is the room that lacks.
+    small = replace(USUAL, largest_megapixels=8)
+    enough = replace(PROVISION, predict_memory_mb=256, consume_memory_mb=320)
+    assert step(small, enough, 1, SHORTER).broken(small) == ()
+    assert why in " ".join(step(small, replace(enough, **{field: 192}), 1, SHORTER).broken(small))
+
+
 def test_half_of_the_consumers_falls_behind_where_the_load_decides_their_number() -> None:
     busy = Workload(images_per_day=5_000_000)
     provision = plan(busy).provision
