@@ -1,4 +1,4 @@
-"""Which clients the adapter asks by, in each hosting mode: its own where they know the call, or botocore's."""
+"""Which clients the adapter asks by, in each hosting mode: its own where they know the call, or botocore."""
 
 from types import ModuleType
 from typing import Any
