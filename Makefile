@@ -175,7 +175,7 @@ faults-of-workflows:
 	@$(PYTEST) -m faults tests/faults --ignore=tests/faults/test_5_streaming.py
 
 faults-of-the-burst-path:
-	@$(PYTEST) -m faults tests/faults/test_5_streaming.py
+	@$(PYTEST) -s -m faults tests/faults/test_5_streaming.py
 
 MODEL_TESTS = --apart model lambda_src tests/__init__.py tests/conftest.py tests/lambda_src tests/model \
 	-- build/envs/model/bin/python -m pytest tests/model
