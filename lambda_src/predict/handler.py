@@ -39,22 +39,23 @@ config = Config.from_environment(os.environ)
 resolution = answer_metrics.resolution(config.metrics_period_seconds)
 
 
+def _client(service: str, settings: ClientConfig, shown: dict[str, str], *, direct: bool = True) -> Any:
+    if direct and service in direct_clients.CLIENTS and direct_clients.suit(os.environ):
+        return direct_clients.CLIENTS[service](settings, shown)
+    # Imported here: most functions start without.
+    from vision_runtime.quick_session import traced_client  # noqa: PLC0415
+
+    return traced_client(service, settings, shown)
+
+
 def _make_runtime(settings: ClientConfig) -> Any:
-    def make(service: str) -> Any:
-        direct = direct_clients.CLIENTS.get(service)
-        if direct is not None and os.environ.get(MODE) != "asynchronous":
-            return direct(settings, SHOWN)
-        # Imported here: most modes' functions start without.
-        from vision_runtime.quick_session import traced_client  # noqa: PLC0415
-
-        return traced_client(service, settings, SHOWN)
-
-    return model_runtime(os.environ, make)
+    direct = os.environ.get(MODE) != "asynchronous"  # which asks what the direct client does not know
+    return model_runtime(os.environ, lambda service: _client(service, settings, SHOWN, direct=direct))
 
 
 # Made once per execution environment: connections live from request to request.
 runtimes = BoundedClients(_make_runtime, CLIENT)
-dynamodb = direct_clients.DynamoDB(LINEAGE_CLIENT, shown={"TableName": "table_name"})
+dynamodb = _client("dynamodb", LINEAGE_CLIENT, {"TableName": "table_name"})
 breakers: defaultdict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
 _once: list[Any] = []
 

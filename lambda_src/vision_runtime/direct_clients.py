@@ -2,8 +2,9 @@
 
 They have the methods, the answers and the errors of boto3's clients, for the calls and parameters that a
 prediction needs. Signature and HTTP are botocore's; left out are its models of services with all that reads
-them. Of botocore only such parts are used as others have long used from outside: Lambda's runtime brings it,
-in a version of its own. Measured on two cores: a start takes 126 ms of CPU instead of 187
+them. Where an environment asks for more than they know (`suit`), botocore's clients are to be used instead.
+Of botocore only such parts are used as others have long used from outside: Lambda's runtime brings it, in a
+version of its own. Measured on two cores: a start takes 126 ms of CPU instead of 187
 (benchmarks/adapter.py), the client's side of the two calls of a prediction 1.1 ms instead of 1.8.
 """
 
@@ -24,6 +25,7 @@ from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from vision_runtime import environment
 from vision_runtime.tracing import TracedCall
@@ -51,6 +53,10 @@ _LONGEST_PAUSE_SECONDS = 20
 _SOCKET = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
 
+# What changes the addresses of botocore's clients, and not of these.
+_SWITCHES = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+
+
 class _Keys(NamedTuple):
     access_key: str
     secret_key: str
@@ -75,7 +81,10 @@ class _Service:
         self.url = _endpoint(service_id, host, self._region)
         self._signature = SigV4Auth(keys, signing_name, self._region)
         self.settings: Any = settings  # botocore gives it its attributes at run time
+        trusted: Any = variables.get("AWS_CA_BUNDLE") or variables.get("REQUESTS_CA_BUNDLE") or True
         self._http = URLLib3Session(
+            verify=trusted,
+            proxies=get_environ_proxies(self.url),
             timeout=(self.settings.connect_timeout, self.settings.read_timeout),
             max_pool_connections=self.settings.max_pool_connections,
             socket_options=_SOCKET,
@@ -196,13 +205,22 @@ CLIENTS: Mapping[str, Callable[[Config, Mapping[str, str]], Any]] = {
 }
 
 
+def suit(variables: Mapping[str, str]) -> bool:
+    """Whether an environment asks for no addresses that only botocore's own clients know.
+
+    They know those of FIPS 140, those for IPv6, and AWS's isolated regions (the partitions aws-iso...).
+    """
+    switched = any(variables.get(name, "").lower() == "true" for name in _SWITCHES)
+    return not switched and "-iso" not in variables.get("AWS_REGION", "")
+
+
 def _endpoint(service_id: str, host: str, region: str) -> str:
     """What the environment says, as for any SDK of AWS, or the service's own address in the region."""
     own = f"AWS_ENDPOINT_URL_{service_id.upper().replace(' ', '_')}"
     told = os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL")
     if told:
         return told.rstrip("/")
-    # As CDK's table of regions has it. The isolated partitions (aws-iso...) are not among those served.
+    # As CDK's table of regions has it.
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"https://{host}.{region}.{suffix}"
 

@@ -47,7 +47,7 @@ def lineage(adapter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
 
 @contextmanager
 def _announced(service: Any) -> Generator[Any]:
-    """boto3's client in the place of the adapter's own, which does the same: see test_direct_clients.py."""
+    """boto3's client in the place of the adapter's own, which does the same: direct_clients/test_calls.py."""
     client = boto3.client(
         service, region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
     )

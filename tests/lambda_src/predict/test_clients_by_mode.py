@@ -56,6 +56,34 @@ def test_a_queue(adapter: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
         assert_bounded(client)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_USE_FIPS_ENDPOINT", "true"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "True"),
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
+        ("AWS_REGION", "us-isob-east-1"),
+    ],
+)
+def test_what_only_botocore_knows_is_asked_of_botocore(
+    adapter: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    runtime = made(adapter, monkeypatch, "real-time")
+    assert not isinstance(runtime, SageMakerRuntime)
+    assert callable(runtime.invoke_endpoint)
+    assert_bounded(runtime)
+    assert not isinstance(made(adapter, monkeypatch, "multi-model").targets.dynamodb, DynamoDB)
+
+
+@pytest.mark.parametrize("value", ["false", ""])
+def test_a_switch_that_is_off_changes_nothing(
+    adapter: ModuleType, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", value)
+    assert isinstance(made(adapter, monkeypatch, "real-time"), SageMakerRuntime)
+
+
 def assert_bounded(client: Any) -> None:
     """botocore's client waits no longer than the adapter's own."""
     config = client.meta.config

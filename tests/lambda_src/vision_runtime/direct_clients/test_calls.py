@@ -5,68 +5,31 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.lambda_src.vision_runtime.aws_over_http import REQUEST_ID, Asked, Service, serving
+from tests.lambda_src.vision_runtime.aws_over_http import REQUEST_ID, Service
+from tests.lambda_src.vision_runtime.direct_clients.both import (
+    JSON,
+    USUAL,
+    Call,
+    ask_both,
+    delete,
+    direct,
+    get,
+    invoke,
+    invoke_one_of_many,
+    put,
+    raised,
+    update,
+    usual,
+)
 from vision_runtime.client_limits import bounded
-from vision_runtime.direct_clients import CLIENTS
 from vision_runtime.environment import ConfigurationError
-
-KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
-USUAL = bounded(connect_seconds=1, read_seconds=6, tries=2)
-JSON = {"Content-Type": "application/json"}
-Call = Callable[[Any], Any]
-
-
-def invoke(client: Any) -> Any:
-    return client.invoke_endpoint(
-        EndpointName="vision-dev-champion",
-        ContentType="application/octet-stream",
-        Accept="application/json",
-        Body=bytes(range(256)),
-    )["Body"].read()
-
-
-def invoke_one_of_many(client: Any) -> Any:
-    return client.invoke_endpoint(
-        EndpointName="vision-dev-champion",
-        ContentType="application/octet-stream",
-        Accept="application/json",
-        Body=b"pixels",
-        TargetModel="run-a/model.tar.gz",
-        CustomAttributes='{"model_version":"arn:3"}',
-    )["Body"].read()
-
-
-def put(client: Any) -> Any:
-    item = {"pk": {"S": "PREDICTION#ä"}, "confidence": {"N": "0.91"}}
-    return client.put_item(TableName="lineage", Item=item, ConditionExpression="attribute_not_exists(pk)")
-
-
-def get(client: Any) -> Any:
-    return client.get_item(TableName="lineage", Key={"pk": {"S": "LINE#smoke"}}, ConsistentRead=True)
-
-
-def update(client: Any) -> Any:
-    return client.update_item(
-        TableName="keys",
-        Key={"pk": {"S": "k"}},
-        UpdateExpression="SET #s = :s",
-        ExpressionAttributeNames={"#s": "status"},
-        ExpressionAttributeValues={":s": {"S": "COMPLETED"}},
-    )
-
-
-def delete(client: Any) -> Any:
-    return client.delete_item(TableName="keys", Key={"pk": {"S": "k"}})
-
 
 CALLS = [
     pytest.param(service, call, id=call.__name__)
@@ -79,46 +42,6 @@ CALLS = [
         ("dynamodb", delete),
     )
 ]
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Lambda gives to a function, and retries without pauses."""
-    for name, value in {**KEYS, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "predict")
-    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-581cf771-a006649127e371903a2de979;Sampled=0")
-    monkeypatch.setattr(random, "random", lambda: 0.0)
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with serving() as service:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", service.url)
-        yield service
-
-
-def direct(service: str, settings: Config = USUAL) -> Any:
-    return CLIENTS[service](settings, {})
-
-
-def usual(service: Any, settings: Config = USUAL) -> Any:
-    # A session of its own: the default one remembers the keys of whoever used it first.
-    return boto3.session.Session().client(service, config=settings)
-
-
-def ask_both(aws: Service, service: str, call: Call) -> tuple[list[Any], list[list[Asked]]]:
-    """What the direct client and boto3's gave or raised, and what each of them sent."""
-    told, sent, answers = list[Any](), list[list[Asked]](), list(aws.answers)
-    for client in (direct(service), usual(service)):
-        aws.answers, before = list(answers), len(aws.asked)
-        try:
-            told.append(call(client))
-        except ClientError as error:
-            told.append(error)
-        sent.append(aws.asked[before:])
-    return told, sent
 
 
 @pytest.mark.parametrize(("service", "call"), CALLS)
@@ -141,22 +64,6 @@ def test_sends_what_boto3_sends(aws: Service, service: str, call: Call) -> None:
     assert theirs.headers["authorization"].startswith(scope)
     signed = set(ours.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";"))
     assert {"host", "content-type", "x-amz-date", "x-amz-security-token"} <= signed
-
-
-@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"])
-@pytest.mark.parametrize("service", ["sagemaker-runtime", "dynamodb"])
-def test_asks_where_boto3_asks(monkeypatch: pytest.MonkeyPatch, service: str, region: str) -> None:
-    monkeypatch.setenv("AWS_REGION", region)
-    client: Any = boto3.session.Session().client(service, region_name=region)  # pyright: ignore
-    assert direct(service).url == client.meta.endpoint_url
-
-
-def test_an_endpoint_of_one_service_comes_before_that_of_all(
-    aws: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:1/")
-    assert direct("sagemaker-runtime").url == "http://127.0.0.1:1"
-    assert direct("dynamodb").url == aws.url
 
 
 @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
@@ -277,27 +184,21 @@ def test_pauses_between_tries_by_chance_and_grows(monkeypatch: pytest.MonkeyPatc
     assert pauses == [0.5, 1.0, 2.0]
 
 
-def _raised(client: Any, call: Call) -> type[Exception]:
-    with pytest.raises(BotoCoreError) as raised:
-        call(client)
-    return raised.type
-
-
 class TestWithoutAnAnswer:
     """Each kind is the exception that boto3's client raises, after as many tries."""
 
     def test_nobody_listens(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        assert _raised(direct("dynamodb"), put) is _raised(usual("dynamodb"), put)
+        assert raised(direct("dynamodb"), put) is raised(usual("dynamodb"), put)
 
     def test_the_connection_is_closed(self, aws: Service) -> None:
-        assert _raised(direct("dynamodb"), put) is _raised(usual("dynamodb"), put)
+        assert raised(direct("dynamodb"), put) is raised(usual("dynamodb"), put)
         assert len(aws.asked) == 4
 
     def test_the_answer_is_late(self, aws: Service) -> None:
         aws.hangs_seconds = 0.5
         hurried = USUAL.merge(Config(read_timeout=0.1))
-        assert _raised(direct("dynamodb", hurried), put) is _raised(usual("dynamodb", hurried), put)
+        assert raised(direct("dynamodb", hurried), put) is raised(usual("dynamodb", hurried), put)
         assert len(aws.asked) == 4
 
 
