@@ -44,6 +44,7 @@ MODULES = (
     "twin.services.code_connections",
     "twin.services.service_quotas",
 )
+_GRACE_SECONDS = 3  # for requests that are on their way when the twin is told to stop
 _BUSY = "port {port} is in use: stop what listens there, or choose another with --port"
 log = logging.getLogger("twin.server")
 
@@ -152,7 +153,12 @@ def _application() -> Any:
             # The endpoint stands for AWS's TLS endpoints: policies on aws:SecureTransport must see TLS.
             scope = dict(scope, scheme="https")
         try:
-            await ministack.app(scope, receive, send)
+            if scope["type"] == "lifespan":
+                await ministack.app(scope, receive, send)
+            else:
+                # A request that ministack has in a thread cannot be cancelled, and may wait for minutes (for
+                # a function, for a model). Shielded, it is left behind when the twin stops.
+                await asyncio.shield(ministack.app(scope, receive, send))
         except DropConnection:
             # An answer that is announced and never comes: the server then closes the connection.
             headers = [(b"transfer-encoding", b"chunked")]
@@ -165,7 +171,7 @@ async def _serve(settings: config.TwinConfig) -> None:
     serving = ServerSettings()
     serving.bind = [f"127.0.0.1:{settings.port}"]
     serving.keep_alive_timeout = 75
-    serving.graceful_timeout = 3
+    serving.graceful_timeout = _GRACE_SECONDS
     serving.loglevel = "WARNING"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -232,7 +238,10 @@ def _set_up_logging(home: Path) -> None:
 
 
 def run(settings: config.TwinConfig) -> int:
-    """Serve until SIGTERM or SIGINT, with the state of the last run; returns the exit code."""
+    """Serve until SIGTERM or SIGINT, with the state of the last run; returns the exit code.
+
+    Requests that are not answered within `_GRACE_SECONDS` of the signal are cut off.
+    """
     config.use(settings)
     _set_up_logging(settings.folder())
     left = processes.sweep(settings.home)
@@ -242,8 +251,10 @@ def run(settings: config.TwinConfig) -> int:
     _install_modules()
     faults = _SaveFaults()
     logging.getLogger("persistence").addHandler(faults)
+    # Not asyncio.run, which at the end waits for requests that were left behind; see `_application`.
+    loop = asyncio.new_event_loop()
     try:
-        asyncio.run(_serve(settings))
+        loop.run_until_complete(_serve(settings))
     except OSError as fault:
         if fault.errno == errno.EADDRINUSE:
             raise _StartFault(_BUSY.format(port=settings.port)) from fault
@@ -275,5 +286,5 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    # Worker threads may wait for answers that never come; Python would wait for them.
+    # Threads may still work for requests that were cut off; Python would wait for them.
     os._exit(code)

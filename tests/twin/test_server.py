@@ -4,11 +4,16 @@ import os
 import signal
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
+
+from tests.twin.lambda_runtime.conftest import Lambdas
 
 pytestmark = pytest.mark.twin
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +109,36 @@ def test_state_survives_a_stop_and_reset_empties_it(new_twin: Callable[..., Any]
     third = new_twin(first.home)
     assert third.client("dynamodb").list_tables()["TableNames"] == []
     assert third.client("s3").list_buckets()["Buckets"] == []
+
+
+LONG = """
+import pathlib, time
+def handler(event, _):
+    pathlib.Path(event["begun"]).touch()
+    time.sleep(590)
+"""
+
+
+def test_stop_does_not_wait_for_a_function_that_runs(new_twin: Callable[..., Any], tmp_path: Path) -> None:
+    first = new_twin()
+    lambdas = Lambdas(first)
+    name, begun = lambdas.make(LONG, Timeout=600), tmp_path / "begun"
+
+    def ask() -> None:
+        with pytest.raises(BotoCoreError):
+            lambdas.invoke(name, {"begun": str(begun)})
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    deadline = time.monotonic() + 60
+    while not begun.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert first.stop() == 0  # which waits for 30 s, the function for ten minutes
+    asking.join(30)
+    assert not asking.is_alive()
+    second = new_twin(first.home).client("lambda", lambdas.account)
+    assert second.get_function(FunctionName=name)["Configuration"]["FunctionName"] == name
 
 
 def _alive(pid: int) -> bool:
