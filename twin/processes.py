@@ -65,11 +65,18 @@ def forget(process: subprocess.Popen[bytes]) -> None:
     _drop(process.pid)
 
 
+def hold_all() -> None:
+    """Stop every child where it is, until `end_all`: the state that is saved then is of one moment."""
+    for process in _running():
+        _signal(process.pid, signal.SIGSTOP)
+
+
 def end_all(grace_seconds: float = 2.0) -> None:
     """End every child that is still there, and those started meanwhile; returns when all are gone."""
     while children := _running():  # a supervisor may have replaced a child that was told to end
         for process in children:
             _signal(process.pid, signal.SIGTERM)
+            _signal(process.pid, signal.SIGCONT)  # who is held hears of it
         deadline = time.monotonic() + grace_seconds
         while any(process.poll() is None for process in children) and time.monotonic() < deadline:
             time.sleep(0.02)

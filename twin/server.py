@@ -136,6 +136,18 @@ def _announcing(send: Any) -> Any:
     return announce
 
 
+def _holding(receive: Any) -> Any:
+    """Hold what the twin has started before ministack saves the state."""
+
+    async def hold() -> dict[str, Any]:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            processes.hold_all()
+        return message
+
+    return hold
+
+
 def _application() -> Any:
     """Wrap ministack's ASGI application: the twin's own paths, and the scheme of AWS's endpoints."""
     from twin import glue
@@ -145,7 +157,7 @@ def _application() -> Any:
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            send = _announcing(send)
+            receive, send = _holding(receive), _announcing(send)
         if scope["type"] == "http":
             if scope["path"].startswith(endpoints.PREFIX):
                 await _answer_own_path(scope, receive, send)

@@ -9,6 +9,7 @@ from twin.glue.credentials import (
     service_session,
 )
 from twin.glue.internals import GlueError, internal, selfcheck
+from twin.glue.saving import install_saving
 from twin.glue.scope import (
     Scope,
     ScopedStore,
@@ -61,4 +62,5 @@ __all__ = [
 def install() -> None:
     """Check ministack against the manifest and add the hooks that registered services need."""
     selfcheck()
+    install_saving()
     install_resource_arns()

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import copy
 import threading
 from collections.abc import Callable, Generator, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -108,9 +109,9 @@ class ScopedStore(MutableMapping[str, Any]):
         ]
 
     def state(self) -> list[list[Any]]:
-        """Return the whole store as a JSON-able list of [account, region, key, value]."""
+        """Return a copy of the whole store, as a JSON-able list of [account, region, key, value]."""
         with self.lock:
-            return [[*key, value] for key, value in self._data.items()]
+            return copy.deepcopy([[*key, value] for key, value in self._data.items()])
 
     def restore(self, rows: list[list[Any]]) -> None:
         """Replace the content by what `state` returned."""

@@ -1,5 +1,7 @@
 """What a twin that is stopped and started again still knows, and what it says of work that was cut off."""
 
+import time
+
 from botocore.exceptions import ClientError
 
 from tests.twin.conftest import start_twin
@@ -52,6 +54,30 @@ def test_endpoints_come_back_and_jobs_fail_with_a_reason(place: Place, project) 
         place.sagemaker.stop_training_job(TrainingJobName="cut-off")
     except ClientError as fault:
         assert "is in status Failed" in str(fault)
+
+
+def test_nothing_is_lost_by_a_stop_while_a_job_writes_its_log(place: Place, project) -> None:
+    logs = place.client("logs")
+    logs.create_log_group(logGroupName="long")
+    logs.create_log_stream(logGroupName="long", logStreamName="s")
+    now = int(time.time() * 1000)
+    for _ in range(4):  # so many that one copy of them takes a while
+        logs.put_log_events(
+            logGroupName="long",
+            logStreamName="s",
+            logEvents=[{"timestamp": now, "message": f"line {n}"} for n in range(10_000)],
+        )
+    place.train("chatters", hyperparameters={"epochs": str(10**9)})
+    until(
+        lambda: place.sagemaker.describe_training_job(TrainingJobName="chatters").get("FinalMetricDataList")
+    )
+
+    assert place.twin.stop() == 0
+    place.twin.process = start_twin(place.twin.home, place.twin.port, project).process
+
+    found = logs.describe_log_streams(logGroupName="long")["logStreams"]
+    assert [stream["logStreamName"] for stream in found] == ["s"]
+    assert place.logs("/aws/sagemaker/TrainingJobs", "chatters")
 
 
 def _failed(place: Place) -> dict | None:

@@ -1,6 +1,5 @@
 """The resources SageMaker keeps: one shelf per kind, names that ignore case, ARNs in lower case."""
 
-import copy
 import threading
 import time
 from collections.abc import Mapping
@@ -208,7 +207,7 @@ class Records:
     def state(self) -> dict[str, Any]:
         """Return everything, as JSON-able data of its own."""
         with self.lock:
-            return copy.deepcopy({name: store.state() for name, store in self._stores().items()})
+            return {name: store.state() for name, store in self._stores().items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` returned."""
