@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.twin.stacks import wait
+from tests.twin.stacks import gone, wait
 
 pytestmark = pytest.mark.twin
 ACCOUNT = "787878787878"
@@ -75,6 +75,7 @@ def test_a_backup_plan_selects_its_table_and_goes_with_its_stack(twin: Any, clou
     (selection,) = backup.list_backup_selections(BackupPlanId=plan["BackupPlanId"])["BackupSelectionsList"]
     assert selection["SelectionName"] == "tables"
     cloudformation.delete_stack(StackName="backups")
+    gone(cloudformation, "backups")
     assert backup.list_backup_plans()["BackupPlansList"] == []
 
 
@@ -132,6 +133,7 @@ def test_a_web_acl_stands_before_the_stage_that_is_there(twin: Any, cloudformati
     found = twin.client("wafv2", ACCOUNT).get_web_acl_for_resource(ResourceArn=missing)
     assert found["WebACL"]["ARN"].endswith(found["WebACL"]["Id"])
     cloudformation.delete_stack(StackName="in-time")
+    gone(cloudformation, "in-time")
     acls = twin.client("wafv2", ACCOUNT)
     assert "in-time" not in str(acls.list_web_acls(Scope="REGIONAL")["WebACLs"])
 

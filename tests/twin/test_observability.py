@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.twin import stacks
+from tests.twin.test_events import denials_of
 
 pytestmark = pytest.mark.twin
 ACCOUNT = "222222222222"
@@ -136,7 +137,7 @@ def test_topic_whose_policy_omits_cloudwatch_is_not_told(twin: Any) -> None:
     before = time.time()
     current = put_alarm(twin, "untold", TreatMissingData="breaching", AlarmActions=[f"{TOPIC}:closed"])
     assert eventually(lambda: current() == "ALARM")
-    denials = eventually(lambda: twin.get(f"iam?since={before}")["denials"])
+    denials = eventually(lambda: denials_of(twin, f"{TOPIC}:closed", before))
     assert denials[-1]["principal"] == "cloudwatch.amazonaws.com"
     assert messages() == []
 

@@ -1,6 +1,7 @@
 """Builds run through CodeBuild's API: phases, variables, reports, caches, stops, permissions."""
 
 import json
+import os
 import shlex
 import subprocess
 import time
@@ -240,15 +241,22 @@ artifacts: {files: [count.txt, where.txt]}
 
 
 def test_stopped_build_leaves_no_process(builds: Builds) -> None:
-    builds.project("slow", {"phases": {"build": {"commands": ["sleep 98765"]}}})
+    nap = f"sleep {100_000 + os.getpid()}"  # of this process alone: other tests may run beside this one
+    builds.project("slow", {"phases": {"build": {"commands": [nap]}}})
     key = builds.api.start_build(projectName="slow")["build"]["id"]
-    while "sleep 98765" not in builds.log({"id": key}):
+    while nap not in builds.log({"id": key}):
         time.sleep(0.05)
     assert builds.api.stop_build(id=key)["build"]["buildStatus"] == "STOPPED"
-    running = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True
-    )
-    assert "sleep 98765" not in running.stdout.splitlines()
+    deadline = time.monotonic() + 10
+    while (left := nap in commands()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+
+
+def commands() -> list[str]:
+    """What runs on this machine."""
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
 
 
 def test_temporary_folder_takes_sockets_and_goes_with_the_build(builds: Builds) -> None:

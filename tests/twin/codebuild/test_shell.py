@@ -61,18 +61,26 @@ def test_exit_status_is_that_of_the_command_whatever_way_it_ends(make_shell: Mak
 
 
 def test_time_out_ends_the_command_and_its_children(make_shell: Make, tmp_path: Path) -> None:
-    shell = make_shell(seconds=0.5)
-    with pytest.raises(TimedOut):
-        shell.run("sleep 60 & echo $! > child; wait")
-    assert not _alive(tmp_path)
+    for seconds in (0.5, 5, 50):  # until the command has come as far as its child
+        with pytest.raises(TimedOut):
+            make_shell(seconds=seconds).run("sleep 600 & echo $! > child; wait")
+        if _child(tmp_path):
+            break
+    assert not _alive(tmp_path, seconds=10)
 
 
 def test_stop_ends_the_running_command_and_refuses_more(make_shell: Make, tmp_path: Path) -> None:
     shell = make_shell()
-    threading.Timer(0.3, shell.stop).start()
+
+    def stop_once_it_has_a_child() -> None:
+        while not _child(tmp_path):
+            time.sleep(0.01)
+        shell.stop()
+
+    threading.Thread(target=stop_once_it_has_a_child, daemon=True).start()
     with pytest.raises(Stopped):
         shell.run("sleep 60 & echo $! > child; wait")
-    assert not _alive(tmp_path)
+    assert not _alive(tmp_path, seconds=10)
     with pytest.raises(Stopped):
         shell.run("true")
 
@@ -84,21 +92,27 @@ def test_what_runs_in_the_background_ends_with_the_build(make_shell: Make, tmp_p
     assert shell.run("true") == 0
     assert _alive(tmp_path)
     shell.end()
-    assert not _alive(tmp_path)
+    assert not _alive(tmp_path, seconds=10)
 
 
-def _alive(tmp_path: Path) -> bool:
-    pid = int((tmp_path / "src" / "child").read_text())
-    until = time.monotonic() + 2
+def _child(tmp_path: Path) -> int:
+    """The process that a command has started and noted, 0 before."""
+    note = tmp_path / "src" / "child"
+    return int(note.read_text() or 0) if note.exists() else 0
+
+
+def _alive(tmp_path: Path, seconds: float = 0.5) -> bool:
+    """Whether the child is still there after this time."""
+    pid, until = _child(tmp_path), time.monotonic() + seconds
+    assert pid
     while time.monotonic() < until:
         try:
             os.kill(pid, 0)
+            if ") Z " in Path(f"/proc/{pid}/stat").read_text():
+                return False
         except ProcessLookupError:
             return False
-        state = Path(f"/proc/{pid}/stat")
-        if state.exists() and ") Z " in state.read_text():
-            return False
-        if time.monotonic() > until - 1.5:
-            return True
+        except FileNotFoundError:  # no Linux, or it goes just now
+            pass
         time.sleep(0.05)
     return True

@@ -103,8 +103,7 @@ def test_restart_of_the_twin_fails_what_ran_and_keeps_what_waited(
     build = running.of_commit(running.push({"slow": ""}))["pipelineExecutionId"]
     wait_for(lambda: _running_build(running, build, nap), "the build's command")
     assert first.stop() == 0
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True)
-    assert nap not in listed.stdout.splitlines()
+    wait_for(lambda: nap not in _commands(), "the build's command to end")
 
     second = start_twin(home, project=project)
     try:
@@ -130,6 +129,11 @@ def test_restart_of_the_twin_fails_what_ran_and_keeps_what_waited(
         assert running.wait(running.of_commit(commit)["pipelineExecutionId"])["status"] == "Succeeded"
     finally:
         second.stop()
+
+
+def _commands() -> list[str]:
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
 
 
 def _running_build(pipeline: Pipeline, execution: str, command: str) -> bool:

@@ -64,7 +64,10 @@ def deployment_roles(pipeline_twin: Any) -> Any:
         }
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
     yield
-    pipeline_twin.client("cloudformation", DEV).delete_stack(StackName="delivered")
+    cloudformation = pipeline_twin.client("cloudformation", DEV)
+    cloudformation.delete_stack(StackName="delivered")
+    # With these roles, and the next test makes one of the same name.
+    wait_for(lambda: _is_gone(cloudformation, "delivered"), "the stack to be deleted")
     for name in trust:
         iam.delete_role_policy(RoleName=name, PolicyName="own")
         iam.delete_role(RoleName=name)

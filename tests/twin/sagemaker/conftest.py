@@ -22,6 +22,7 @@ TORCH_IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/pytorch-training:tor
 TORCH_PYTHON = ROOT / "build/envs/model/bin/python"
 BUCKET = "jobs-of-dev"
 REPOSITORY = "models"
+PATIENCE_SECONDS = 180
 
 
 def archive(files: dict[str, str]) -> bytes:
@@ -114,7 +115,7 @@ class Place:
             ],
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/models/"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
             **changes,
         }
         self.sagemaker.create_training_job(**request)
@@ -186,7 +187,7 @@ class Place:
         return json.loads(answer["Body"].read())
 
 
-def until(found: Callable[[], Any], seconds: float = 30) -> Any:
+def until(found: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """Wait for `found` to return something."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -76,10 +76,9 @@ class Client:
                 self.meeting(answer)
             time.sleep(0.04)
 
-    def share(self, model: str, since: float = 0.0, until: float = float("inf")) -> float:
-        """The share of a model in the answers to requests that were begun between two moments."""
-        seen = Counter(answer["model"] for at, answer in self.answers if since <= at <= until)
-        return seen[model] / seen.total()
+    def seen(self, since: float, until: float = float("inf")) -> Counter[str]:
+        """How many requests that were begun between two moments each model has answered."""
+        return Counter(answer["model"] for at, answer in self.answers if since <= at <= until)
 
     def start(self) -> None:
         self._thread.start()
@@ -141,7 +140,10 @@ def watch(place: Place, name: str) -> Callable[[], list[dict[str, Any]]]:
                 detail = json.loads(message["Body"])["detail"]
                 seen.extend(detail["PendingDeploymentSummary"]["ProductionVariants"])
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return sorted(seen, key=lambda variant: variant["VariantStatus"][0]["StartTime"])
+        # Stages may begin in the same millisecond, and messages keep no order: traffic is activated first.
+        return sorted(
+            seen, key=lambda v: (v["VariantStatus"][0]["StartTime"], v["VariantStatus"][0]["Status"])
+        )
 
     return variants
 

@@ -1,12 +1,19 @@
 """What runs in the jobs and endpoints of the tests: a server, an evaluation, a training script, an image."""
 
 SERVER = """
-import json, os, sys
+import json, os, sys, tempfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 import time
 
+def until_there(file):
+    while not Path(file).exists():
+        time.sleep(0.02)
+
 MODEL = (Path(os.environ["MODEL_DIR"]) / "answer.txt").read_text() if os.environ.get("MODEL_DIR") else "none"
+MODEL, _, go = MODEL.partition(" once ")
+if go:
+    until_there(go)
 if MODEL == "broken":
     sys.exit("this model cannot be loaded")
 print("serving", sys.argv[1:], "from", os.getcwd(), flush=True)
@@ -31,8 +38,10 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         if body == b"bad":
             return self.reply(400, b"no such thing", "text/plain")
-        if body == b"slow":
-            time.sleep(1.5)
+        if body.startswith(b"hold "):  # up to the file; one beside it tells who holds the request
+            go = body.removeprefix(b"hold ").decode()
+            tempfile.mkstemp(prefix=f"{MODEL}-", dir=Path(go).parent)
+            until_there(go)
         answer = {"model": MODEL, "bytes": len(body), "accept": self.headers["Accept"],
                   "kind": self.headers["Content-Type"], "variable": os.environ.get("SETTING"),
                   "pid": os.getpid(), "foreign": "PYTEST_CURRENT_TEST" in os.environ}
@@ -81,7 +90,7 @@ if chosen.mode == "wait":  # before the metric that tells the test to go on
 for epoch in range(chosen.epochs):
     print(f"epoch={epoch} train_loss={1 / (epoch + 1):.4f}", flush=True)
 if chosen.mode == "wait":
-    time.sleep(60)
+    time.sleep(600)
 configuration = pathlib.Path(os.environ["SM_INPUT_CONFIG_DIR"])
 (model / "model.json").write_text(json.dumps({
     "data": sorted(p.relative_to(data).as_posix() for p in data.rglob("*") if p.is_file()),
@@ -104,7 +113,7 @@ host, hosts = os.environ["SM_CURRENT_HOST"], json.loads(os.environ["SM_HOSTS"])
 if chosen.fail_on:
     if host == chosen.fail_on:
         sys.exit("no memory left on " + host)
-    time.sleep(60)
+    time.sleep(600)
 model, data = pathlib.Path(os.environ["SM_MODEL_DIR"]), pathlib.Path(os.environ["SM_CHANNEL_TRAIN"])
 configuration = pathlib.Path(os.environ["SM_INPUT_CONFIG_DIR"])
 (model / "model.txt").write_text(host)
@@ -163,6 +172,6 @@ if chosen.kind == "broken":
 for epoch in range(1, chosen.epochs + 1):
     if chosen.kind != "silent":
         print(f"epoch={epoch} score={-((chosen.x - 0.3) ** 2) - 0.01 / epoch:.6f}", flush=True)
-    time.sleep(60 if chosen.x > 0.9 and epoch == 3 else chosen.pause)  # waits for its end, up there
+    time.sleep(600 if chosen.x > 0.9 and epoch == 3 else chosen.pause)  # waits for its end, up there
 (pathlib.Path(os.environ["SM_MODEL_DIR"]) / "x.txt").write_text(str(chosen.x))
 """

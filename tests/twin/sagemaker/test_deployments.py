@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,18 @@ from tests.twin.sagemaker.guardrails import (
 )
 
 BAKING = "Baking for 2 seconds (WaitIntervalInSeconds) with traffic enabled on"
+
+
+def status(place: Place, name: str) -> str:
+    return place.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def test_canary_gives_its_share_to_the_new_model_then_everything(place: Place) -> None:
@@ -56,8 +69,10 @@ def test_canary_gives_its_share_to_the_new_model_then_everything(place: Place) -
         (2, 2),
         (2, 2),
     ]
-    assert 0.4 < client.share("new", told[2][2], told[3][2]) < 0.6
-    assert client.share("new", told[4][2]) == 1.0
+    baking = client.seen(told[2][2], told[3][2])
+    # Half of them to a tenth; of few, to three.
+    assert abs(baking["new"] - baking.total() / 2) <= max(3, baking.total() / 10)
+    assert set(client.seen(told[4][2])) == {"new"}
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", config)
     assert found["LastDeploymentConfig"] == halves(wait=2)
     assert "FailureReason" not in found and "PendingDeploymentSummary" not in found
@@ -78,30 +93,35 @@ def test_linear_deployment_goes_by_steps(place: Place) -> None:
     assert sorted(variant["CurrentInstanceCount"] for variant in shown) == [0, 1, 2, 3]
 
 
-def test_alarm_takes_the_deployment_back_and_no_request_is_lost(place: Place) -> None:
+def test_alarm_takes_the_deployment_back_and_no_request_is_lost(place: Place, tmp_path: Path) -> None:
     name = serve_two(place, "guarded")
     put_alarm(place, "guarded-low")
     place.client("cloudwatch").put_composite_alarm(AlarmName="guarded-any", AlarmRule='ALARM("guarded-low")')
-    deployment = guarded(halves(wait=20), "guarded-any")
-    slow: list[str] = []
+    deployment = guarded(halves(wait=300), "guarded-any")
+    go, held = tmp_path / "go", list[str]()
+
+    def hold() -> None:
+        held.append(place.ask(name, f"hold {go}".encode())["model"])
+
     with asking(place, name) as client:
         deploy(place, name, deployment)
         until(lambda: client.answers[-1][1]["model"] == "new")
         # Requests that are under way on either fleet when the deployment is taken back are answered.
-        waiting = [
-            threading.Thread(target=lambda: slow.append(place.ask(name, b"slow")["model"])) for _ in range(8)
-        ]
+        waiting = [threading.Thread(target=hold) for _ in range(8)]
         for thread in waiting:
             thread.start()
+        until(lambda: len(list(tmp_path.iterdir())) == 8)
         breach(place, "guarded-low")
+        until(lambda: status(place, name) != "Updating")
+        go.touch()
         found = place.settled(name)
         back = time.time()
         until(lambda: client.answers[-1][0] > back + 0.2)
         for thread in waiting:
             thread.join()
     assert client.faults == []
-    assert sorted(set(slow)) == ["new", "old"] and len(slow) == 8
-    assert client.share("old", back) == 1.0
+    assert sorted(set(held)) == ["new", "old"] and len(held) == 8
+    assert set(client.seen(back)) == {"old"}
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "guarded-old")
     assert "guarded-any" in found["FailureReason"]
     assert found["LastDeploymentConfig"] == deployment
@@ -112,20 +132,22 @@ def test_crash_of_the_new_server_takes_the_deployment_back_and_nobody_notices(pl
     name = serve_two(place, "crashes")
 
     def kill_the_new(answer: dict[str, Any]) -> None:
-        # The client itself does it, so that no request of its own is under way.
+        # The client itself does it, so that no request of its own is under way while the server goes.
         if answer["model"] == "new":
+            client.meeting = lambda _: None
             os.kill(answer["pid"], signal.SIGKILL)
+            until(lambda: is_gone(answer["pid"]))
 
     with asking(place, name) as client:
         client.meeting = kill_the_new
-        deploy(place, name, halves(wait=20))
+        deploy(place, name, halves(wait=300))
         found = place.settled(name)
         back = time.time()
         until(lambda: client.answers[-1][0] > back + 0.2)
     assert client.faults == []
     assert found["EndpointConfigName"] == "crashes-old"
     assert "variant AllTraffic exited with code 137" in found["FailureReason"]
-    assert client.share("old", back) == 1.0
+    assert set(client.seen(back)) == {"old"}
 
 
 def test_counts_and_weights_are_kept_when_asked_for(place: Place) -> None:
@@ -146,11 +168,13 @@ def test_counts_and_weights_are_kept_when_asked_for(place: Place) -> None:
 
 def test_metrics_count_every_invocation_once(place: Place) -> None:
     name = serve_two(place, "counted")
+    began = time.monotonic()
     for body in [b"x"] * 7 + [b"bad"]:
         try:
             place.ask(name, body)
         except ClientError as fault:
             assert fault.response["Error"]["Code"] == "ModelError"
+    spent = time.monotonic() - began
 
     def statistic(metric: str, kind: str) -> float:
         (found,) = place.client("cloudwatch").get_metric_data(
@@ -179,4 +203,4 @@ def test_metrics_count_every_invocation_once(place: Place) -> None:
     assert (statistic("Invocations", "Sum"), statistic("Invocation4XXErrors", "Sum")) == (8, 1)
     assert statistic("Invocation4XXErrors", "Average") == pytest.approx(1 / 8)
     assert statistic("InvocationsPerInstance", "Sum") == pytest.approx(4)
-    assert 0 < statistic("ModelLatency", "p95") < 1e6  # microseconds
+    assert 0 < statistic("ModelLatency", "p95") < 1.05e6 * spent  # microseconds, kept to about 2 %

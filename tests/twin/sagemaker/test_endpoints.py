@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -54,10 +55,15 @@ def test_endpoint_is_described_with_variants_and_images(place: Place, endpoint: 
 
 
 def test_server_writes_to_the_endpoints_log_group(place: Place, endpoint: str) -> None:
-    assert any(
-        "serving ['serve']" in line
-        for line in place.logs(f"/aws/sagemaker/Endpoints/{endpoint}", "AllTraffic/")
-    )
+    def is_written() -> bool:
+        try:
+            lines = place.logs(f"/aws/sagemaker/Endpoints/{endpoint}", "AllTraffic/")
+        except ClientError as fault:
+            assert fault.response["Error"]["Code"] == "ResourceNotFoundException"
+            return False
+        return any("serving ['serve']" in line for line in lines)
+
+    until(is_written)
 
 
 def test_error_of_the_model_is_a_model_error(place: Place, endpoint: str) -> None:
@@ -124,12 +130,15 @@ def test_dead_process_gives_an_error_and_comes_back(place: Place) -> None:
     assert "the container exited with code 3; it is started again" in log
 
 
-def test_update_moves_to_the_new_model_and_lets_requests_end(place: Place) -> None:
+def test_update_moves_to_the_new_model_and_lets_requests_end(place: Place, tmp_path: Path) -> None:
     name = place.serve("moves", "old")
-    config = place.endpoint_config("moves-new", "new")
+    serve, go = tmp_path / "serve", tmp_path / "held" / "go"
+    config = place.endpoint_config("moves-new", f"new once {serve}")
     answers: list[str] = []
-    slow = threading.Thread(target=lambda: answers.append(place.ask(name, b"slow")["model"]))
-    slow.start()
+    held = threading.Thread(target=lambda: answers.append(place.ask(name, f"hold {go}".encode())["model"]))
+    go.parent.mkdir()
+    held.start()
+    until(lambda: list(go.parent.iterdir()))
     place.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
     found = place.sagemaker.describe_endpoint(EndpointName=name)
     assert found["EndpointStatus"] == "Updating"
@@ -137,12 +146,14 @@ def test_update_moves_to_the_new_model_and_lets_requests_end(place: Place) -> No
     assert found["EndpointConfigName"] == "moves-old"
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         place.sagemaker.delete_endpoint(EndpointName=name)
+    serve.touch()
     seen = set()
     while place.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating":
         seen.add(place.ask(name)["model"])
     assert seen <= {"old", "new"}
     assert place.ask(name)["model"] == "new"
-    slow.join()
+    go.touch()
+    held.join()
     assert answers == ["old"]
     found = place.sagemaker.describe_endpoint(EndpointName=name)
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", config)

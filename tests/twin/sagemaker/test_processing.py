@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.twin.conftest import DEV, REGION
-from tests.twin.sagemaker.conftest import BUCKET, REPOSITORY, Place, until
+from tests.twin.sagemaker.conftest import BUCKET, PATIENCE_SECONDS, REPOSITORY, Place, until
 
 
 def start(place: Place, name: str, source: str, **changes: object) -> None:
@@ -61,7 +61,7 @@ def test_own_image_works_between_s3_and_s3(place: Place) -> None:
     source = place.put("holdout/data.txt", "accuracy").rpartition("/")[0]
     start(place, "evaluates", source)
     waiter = place.sagemaker.get_waiter("processing_job_completed_or_stopped")
-    waiter.wait(ProcessingJobName="evaluates", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    waiter.wait(ProcessingJobName="evaluates", WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE_SECONDS})
     job = place.sagemaker.describe_processing_job(ProcessingJobName="evaluates")
     assert job["ProcessingJobStatus"] == "Completed", job
     assert job["ProcessingStartTime"] <= job["ProcessingEndTime"]
@@ -119,7 +119,7 @@ def test_denied_output_fails_the_job_with_access_denied(place: Place) -> None:
 def test_stop_ends_a_processing_job(place: Place) -> None:
     source = place.put("holdout/data.txt", "accuracy").rpartition("/")[0]
     application = {"ImageUri": place.image, "ContainerEntrypoint": ["/bin/sh", "-c"]}
-    application["ContainerArguments"] = ["echo up; sleep 60"]
+    application["ContainerArguments"] = ["echo up; sleep 600"]
     start(place, "stops", source, AppSpecification=application)
 
     def is_up() -> bool:

@@ -244,6 +244,4 @@ def test_cloudformation_makes_changes_and_deletes_resources(place: Place) -> Non
     stacks.delete_stack(StackName="served")
     until(lambda: not place.sagemaker.list_endpoints(NameContains="stacked")["Endpoints"])
     with pytest.raises(ClientError, match="does not exist"):
-        until(
-            lambda: place.sagemaker.describe_model_package_group(ModelPackageGroupName="stacked") and None, 10
-        )
+        until(lambda: place.sagemaker.describe_model_package_group(ModelPackageGroupName="stacked") and None)

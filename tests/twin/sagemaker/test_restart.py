@@ -24,7 +24,7 @@ def test_endpoints_come_back_and_jobs_fail_with_a_reason(place: Place, project) 
     place.sagemaker.delete_endpoint_config(EndpointConfigName="outlives-still here".replace(" ", "-"))
     place.train("cut-off", hyperparameters={"mode": "wait"})
     tuner = Tuner(place)
-    tuner.start("cut-off", trials=3, parallel=1, static={"epochs": "100", "pause": "0.1"})
+    tuner.start("cut-off", trials=3, parallel=1, static={"epochs": "2", "pause": "600"})
     until(lambda: tuner.trials("cut-off"))
     until(lambda: place.sagemaker.describe_training_job(TrainingJobName="cut-off").get("FinalMetricDataList"))
 

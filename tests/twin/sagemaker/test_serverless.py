@@ -1,12 +1,13 @@
 """Serverless endpoints: they answer, so many at once, and take neither instances nor guardrails."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.twin.sagemaker.conftest import Place, archive
+from tests.twin.sagemaker.conftest import Place, archive, until
 from tests.twin.sagemaker.guardrails import routing
 
 SIZE = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
@@ -50,12 +51,14 @@ def test_a_serverless_endpoint_takes_less_than_one_with_instances(place: Place, 
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
-def test_more_requests_at_once_than_allowed_are_throttled(place: Place, endpoint: str) -> None:
-    codes: list[str] = []
+def test_more_requests_at_once_than_allowed_are_throttled(
+    place: Place, endpoint: str, tmp_path: Path
+) -> None:
+    go, codes = tmp_path / "go", list[str]()
 
     def ask() -> None:
         try:
-            place.ask(endpoint, b"slow")
+            place.ask(endpoint, f"hold {go}".encode())
             codes.append("answered")
         except ClientError as fault:
             assert fault.response["ResponseMetadata"]["HTTPStatusCode"] == 429
@@ -65,6 +68,8 @@ def test_more_requests_at_once_than_allowed_are_throttled(place: Place, endpoint
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
+    until(lambda: len(codes) == 2)
+    go.touch()
     for thread in threads:
         thread.join()
 

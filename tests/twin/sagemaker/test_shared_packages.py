@@ -216,6 +216,8 @@ def test_image_of_another_account_is_pulled_as_its_repositorys_policy_says(
     assert found["EndpointStatus"] == "Failed"
     assert "AccessDenied" in found["FailureReason"] and "ecr:BatchGetImage" in found["FailureReason"]
     shared.place.sagemaker.delete_endpoint(EndpointName="foreign-image")
+    deleted = shared.place.sagemaker.get_waiter("endpoint_deleted")
+    deleted.wait(EndpointName="foreign-image", WaiterConfig={"Delay": 1})
     shared.place.sagemaker.delete_endpoint_config(EndpointConfigName="foreign-image")
 
     shared.share_image("BatchGetImage", "GetDownloadUrlForLayer")

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from tests.twin.sagemaker.conftest import BUCKET, Place, unpack, until
 
 
-def start(place: Place, name: str, wait_seconds: int = 60, run_seconds: int = 60) -> None:
+def start(place: Place, name: str, wait_seconds: int = 600, run_seconds: int = 600) -> None:
     place.run(
         name,
         "long.py",
@@ -61,8 +61,8 @@ def test_interrupted_job_goes_on_from_its_checkpoint(place: Place) -> None:
 
 
 def test_job_that_waits_too_long_for_capacity_ends(place: Place) -> None:
-    start(place, "waits", wait_seconds=5, run_seconds=5)
-    until(lambda: saved(place, "waits") > 0)
+    start(place, "waits", wait_seconds=10, run_seconds=10)
+    until(lambda: describe(place, "waits").get("FinalMetricDataList"))
     assert interrupt(place, "waits", seconds=600).status_code == 200
     job = place.trained("waits")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")

@@ -6,14 +6,21 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.twin.conftest import DEV, REGION
-from tests.twin.sagemaker.conftest import BUCKET, TRAINING_IMAGE, Place, unpack, until
+from tests.twin.sagemaker.conftest import (
+    BUCKET,
+    PATIENCE_SECONDS,
+    TRAINING_IMAGE,
+    Place,
+    unpack,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
 def job(place: Place) -> dict[str, object]:
     place.train("Digits-1", Environment={"SETTING": "/opt/ml/model"}, Tags=[{"Key": "run", "Value": "1"}])
     waiter = place.sagemaker.get_waiter("training_job_completed_or_stopped")
-    waiter.wait(TrainingJobName="Digits-1", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    waiter.wait(TrainingJobName="Digits-1", WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE_SECONDS})
     return place.sagemaker.describe_training_job(TrainingJobName="Digits-1")
 
 

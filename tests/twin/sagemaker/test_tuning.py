@@ -56,7 +56,7 @@ class Tuner:
             "RoleArn": self.place.role,
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/tuned/"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
         }
         self.api.create_hyper_parameter_tuning_job(
             HyperParameterTuningJobName=name,
@@ -74,7 +74,7 @@ class Tuner:
             job = self.describe(name)
             return job if job["HyperParameterTuningJobStatus"] in ENDED else None
 
-        return until(look, 60)
+        return until(look)
 
     def run(self, name: str, *arguments: Any, **settings: Any) -> dict[str, Any]:
         return self.ended(self.start(name, *arguments, **settings))
@@ -215,7 +215,7 @@ def test_target_that_is_reached_completes_the_search(tuner: Tuner) -> None:
 
 
 def test_stopped_search_stops_its_trials_and_keeps_what_it_has(place: Place, tuner: Tuner) -> None:
-    tuner.start("stopped", trials=5, parallel=1, static={"epochs": "100", "pause": "0.1"})
+    tuner.start("stopped", trials=5, parallel=1, static={"epochs": "2", "pause": "600"})
     until(lambda: tuner.trials("stopped"))
     name = tuner.trials("stopped")[0]["TrainingJobName"]
     with pytest.raises(ClientError, match="still running"):
