@@ -208,9 +208,15 @@ class Watch:
 
     def _news(self, key: str) -> Iterator[tuple[str, str, Change]]:
         """Yield what there is to tell of an execution: what it is of, how that stands, and the change."""
+        asked: set[tuple[str, str]] = set()
         for stage in self._api.get_pipeline_state(name=self._pipeline)["stageStates"]:
             if stage.get("latestExecution", {}).get("pipelineExecutionId") != key:
                 continue
+            asked |= {
+                (stage["stageName"], action["actionName"])
+                for action in stage["actionStates"]
+                if action.get("latestExecution", {}).get("token")
+            }
             name, now = stage["stageName"], time.time()
             if stage["latestExecution"]["status"] == "Skipped":
                 said = (
@@ -222,6 +228,9 @@ class Watch:
                 retried = Change("stage", key, "Retried", 0.0, stage=name, summary=tries, started=now)
                 yield f"{name} retried", tries, retried
         for run in self.actions(key):
+            waits = run["status"] == "InProgress" and run["input"]["actionTypeId"]["category"] == "Approval"
+            if waits and (run["stageName"], run["actionName"]) not in asked:
+                continue  # told when it can be decided
             yield run["actionExecutionId"], run["status"], _change_of(key, run)
 
 

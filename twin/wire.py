@@ -23,15 +23,16 @@ def _walk(shape: Shape, value: Any, members: Members, leaf: Leaf, path: str = ""
     if value is None:
         return None
     kind = shape.type_name
+    # Copies: jobs and builds change their records meanwhile, several members in one step.
     if kind == "structure" and isinstance(value, dict):
         return {
             key: _walk(member, item, members, leaf, f"{path}.{read}")
-            for key, member, read, item in members(shape, value, path)
+            for key, member, read, item in members(shape, value.copy(), path)
         }
     if kind == "list" and isinstance(value, list):
-        return [_walk(shape.member, v, members, leaf, f"{path}[{i}]") for i, v in enumerate(value)]
+        return [_walk(shape.member, v, members, leaf, f"{path}[{i}]") for i, v in enumerate(value.copy())]
     if kind == "map" and isinstance(value, dict):
-        return {k: _walk(shape.value, v, members, leaf, f"{path}.{k}") for k, v in value.items()}
+        return {k: _walk(shape.value, v, members, leaf, f"{path}.{k}") for k, v in value.copy().items()}
     return leaf(shape, value)
 
 

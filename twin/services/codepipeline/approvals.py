@@ -34,9 +34,8 @@ class Approvals:
         """Start with none."""
         self._open: dict[str, Decision] = {}
 
-    def open(self, pipeline: str, run: ActionRun) -> Decision:
-        """Begin to wait for the approval of a running action, which has its token; or go on waiting."""
-        token = run.token or ""
+    def open(self, pipeline: str, run: ActionRun, token: str) -> Decision:
+        """Begin to wait for the approval of a running action, by its token; or go on waiting."""
         known = self._open.get(token)
         if known is not None:
             return known

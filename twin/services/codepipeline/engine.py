@@ -108,33 +108,37 @@ class Engine:
             work.first.wait()
         if work.told is not None:
             events.pipeline_changed(execution, work.told)
+        ending = self._ending(work)
+        # Before the end can be seen: who sees it may retry, which begins with an event of its own.
+        self._abandoned.pop(execution.id, None)
+        execution.set(**ending)
+        events.pipeline_changed(execution, ending["status"])
+        work.closed.set()
+
+    def _ending(self, work: _Work) -> dict[str, str]:
+        """Carry an execution through its stages; returns the status and summary that it ends with."""
+        execution = work.execution
         try:
             for index in range(len(work.stages)):
                 self._pass_stage(work, index)
-            execution.set(status=SUCCEEDED)
         except StageFailed as fault:
-            execution.set(status=FAILED, summary=str(fault))
+            return {"status": FAILED, "summary": str(fault)}
         except Stopped:
             reason = (execution.stop or {}).get("reason") or "no reason given"
-            execution.set(status="Stopped", summary=f"Stopped by a person: {reason}")
+            return {"status": "Stopped", "summary": f"Stopped by a person: {reason}"}
         except Superseded:
-            execution.set(status="Superseded", summary="A newer execution took the place of this one")
+            return {"status": "Superseded", "summary": "A newer execution took the place of this one"}
         except Cancelled:
-            self._cancel(execution)
+            said = "The pipeline's definition was updated before the execution could be completed"
+            successor = execution.replaced_by
+            return {
+                "status": "Cancelled",
+                "summary": f"{said}; execution {successor} runs the new one" if successor else said,
+            }
         except Exception as fault:
             log.exception("execution %s of %s failed in the twin itself", execution.id, execution.pipeline)
-            execution.set(status=FAILED, summary=f"The twin failed ({type(fault).__name__}): see its log")
-        finally:
-            self._abandoned.pop(execution.id, None)
-            events.pipeline_changed(execution)
-            work.closed.set()
-
-    def _cancel(self, execution: Execution) -> None:
-        execution.set(
-            status="Cancelled",
-            summary="The pipeline's definition was updated before the execution could be completed"
-            + (f"; execution {execution.replaced_by} runs the new one" if execution.replaced_by else ""),
-        )
+            return {"status": FAILED, "summary": f"The twin failed ({type(fault).__name__}): see its log"}
+        return {"status": SUCCEEDED}
 
     def _pass_stage(self, work: _Work, index: int) -> None:
         execution, stage = work.execution, work.stages[index]

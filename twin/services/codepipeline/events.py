@@ -25,9 +25,9 @@ _PUSHED = {
 }
 
 
-def pipeline_changed(execution: Execution, state: str | None = None) -> None:
-    """Tell of an execution's new status, or of a `state` that is not one."""
-    state = state or _state(execution.status)
+def pipeline_changed(execution: Execution, status: str) -> None:
+    """Tell of an execution's new status, or of a state that is not one (STARTED)."""
+    state = _state(status)
     detail: dict[str, Any] = {"start-time": _iso(execution.started), "state": state}
     trigger = {"trigger-type": execution.trigger["type"], "trigger-detail": execution.trigger["detail"]}
     pushed = _pushed(execution)

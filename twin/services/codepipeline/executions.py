@@ -114,7 +114,7 @@ class Executions:
             return
         for run in execution.actions:
             if run.status == IN_PROGRESS and run.token:
-                self.engine.approvals.open(execution.pipeline, run)  # it can be decided at once
+                self.engine.approvals.open(execution.pipeline, run, run.token)  # it can be decided at once
         self.engine.run(execution, stages=left, done=execution.done_in(left[0]), first=ready, told=None)
 
     def reset(self) -> None:

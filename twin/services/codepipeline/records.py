@@ -3,12 +3,21 @@
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 IN_PROGRESS, SUCCEEDED, FAILED, SKIPPED = "InProgress", "Succeeded", "Failed", "Skipped"
 # One lock for all records: they are small, and are read whole while actions write to them.
 _lock = threading.RLock()
+
+
+def _set(record: Any, values: Mapping[str, Any]) -> None:
+    with _lock:
+        record.updated = time.time()
+        # The status last: whoever reads an end, without the lock, reads the rest of it.
+        for name in sorted(values, key=lambda name: name == "status"):
+            setattr(record, name, values[name])
 
 
 @dataclass
@@ -42,10 +51,7 @@ class ActionRun:
 
     def set(self, **values: Any) -> None:
         """Change members, and the time of the last change."""
-        with _lock:
-            for name, value in values.items():
-                setattr(self, name, value)
-            self.updated = time.time()
+        _set(self, values)
 
 
 @dataclass
@@ -125,10 +131,7 @@ class Execution:
 
     def set(self, **values: Any) -> None:
         """Change members, and the time of the last change."""
-        with _lock:
-            for name, value in values.items():
-                setattr(self, name, value)
-            self.updated = time.time()
+        _set(self, values)
 
     def add_action(self, run: ActionRun) -> None:
         """Note that an action has begun."""

@@ -111,7 +111,8 @@ class Job:
         timer.daemon = True
         timer.start()
         try:
-            if self.stopping.is_set():  # asked for while the container was being prepared
+            # Asked for while the container was being prepared.
+            if self.stopping.is_set() or self.interrupted.is_set():
                 hosts.end()
             return hosts.follow(forward)
         finally:

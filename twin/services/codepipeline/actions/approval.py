@@ -19,9 +19,10 @@ def wait(context: ActionContext) -> Result:
     expires = context.run.started + _minutes(context) * 60
     token = context.run.token or str(uuid.uuid4())
     asked_before = context.run.token is not None  # and the twin was restarted since
+    # Before its token is seen: whoever sees it may decide.
+    decision = context.approvals.open(context.execution.pipeline, context.run, token)
     # The state of the pipeline shows the text under review with its variables filled in.
     context.run.set(token=token, summary=context.configuration.get("CustomData"))
-    decision = context.approvals.open(context.execution.pipeline, context.run)
     if not asked_before:
         _notify(context, token, expires)
     try:
