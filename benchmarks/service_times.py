@@ -12,6 +12,7 @@ import importlib
 import io
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE = 224  # what common models take
-ROUNDS = 40
+ROUNDS, MODEL_ROUNDS = 40, 10
+# Where ONNX Runtime is; the same Python.
+MODEL_ENVIRONMENT = ROOT / "build/envs/model"
 # 1.1 MP at a quality of 75 takes the 300 KB that the default workload counts with.
 PHOTO = (1216, 912)
 # As large as the rules let a picture of each kind be (docs/image-rules.md).
@@ -41,6 +44,23 @@ def start() -> dict[str, float]:
 def start_of_consumer() -> dict[str, float]:
     """The same of the function that works the stream off."""
     return {f"consumer_{name}": value for name, value in _loaded().items()}
+
+
+def start_of_model() -> dict[str, float]:
+    """CPU time until the function that serves models has loaded one of usual size, and of one image then."""
+    began = time.process_time()
+    serving = importlib.import_module("handler")
+    archive = Path(sys.argv[2])
+    serving.models._fetch = lambda _name, target: shutil.copyfile(archive, target)
+    predictor = serving.models.get("resnet18")
+    started = time.process_time()
+    images = predictor.images(bytes(predictor.spec.image_bytes))
+    for _ in range(MODEL_ROUNDS):
+        predictor.probabilities(images)
+    return {
+        "model_start_cpu_ms": (started - began) * 1000,
+        "model_ms": (time.process_time() - started) * 1000 / MODEL_ROUNDS,
+    }
 
 
 def _loaded() -> dict[str, float]:
@@ -118,6 +138,7 @@ def _resident() -> float:
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "start": start,
     "start_of_consumer": start_of_consumer,
+    "start_of_model": start_of_model,
     "photo": photo,
     "decoded_whole": decoded_whole,
     "slowest": slowest,
@@ -125,6 +146,17 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "memory": memory,
     "largest": largest,
 }
+
+
+# Which function a part loads, where it is not the adapter.
+FUNCTIONS = {"start_of_consumer": "consume", "start_of_model": "serve_model"}
+
+
+def _archive(folder: Path) -> Path:
+    """A model's archive of usual size."""
+    python = MODEL_ENVIRONMENT / "bin/python"
+    subprocess.run([python, ROOT / "benchmarks/resnet18.py", folder], check=True)
+    return folder / "model.tar.gz"
 
 
 def _picture(part: str) -> bytes:
@@ -162,12 +194,19 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         for name in PARTS:
-            picture = Path(folder) / name
-            picture.write_bytes(_picture(name))
-            environment = adapter.environment("consume" if name == "start_of_consumer" else "predict")
+            given = Path(folder) / name
+            if name == "start_of_model":
+                given = _archive(Path(folder))
+            else:
+                given.write_bytes(_picture(name))
+            environment = adapter.environment(FUNCTIONS.get(name, "predict"))
             environment["PYTHONPATH"] += f":{ROOT}"
+            if name == "start_of_model":
+                packages = next(MODEL_ENVIRONMENT.glob("lib/python3*/site-packages"))
+                environment["PYTHONPATH"] += f":{ROOT / 'model'}:{packages}"
+                environment["MODELS_FOLDER"] = "s3://benchmark/models"
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.service_times", name, str(picture)],
+                [sys.executable, "-m", "benchmarks.service_times", name, str(given)],
                 cwd=ROOT,
                 env=environment,
                 stdout=subprocess.PIPE,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planning.capacity import Capacity, plan
+from planning.hosting import Hosting
 from planning.monthly_cost import Bill, monthly
 from planning.provision import Provision
 from planning.quotas import ALL, Need, Quota, exceeded, needs
@@ -16,6 +17,7 @@ from planning.simulation.run import simulate
 from planning.simulation.scenario import (
     HALVES,
     STEP,
+    WITHIN_A_MINUTE,
     Scenario,
     as_the_workload_says,
     cell,
@@ -26,6 +28,10 @@ from planning.workload import Workload
 
 RUNGS = (500_000, 5_000_000, 50_000_000, 500_000_000, 1_000_000_000)
 SEEDS = (1, 2, 3)
+# Modes without instances, with the memory that is their default. What shows how many executions they need: the
+# peak, and as many records in the stream as its consumers work off within the goal.
+ON_EXECUTIONS = (Hosting(mode="serverless", memory_mb=2048), Hosting(mode="lambda", memory_mb=1769))
+WITH_BACKLOG = replace(WITHIN_A_MINUTE, backlog=12_000)
 _FEWEST, _MOST = 1_000, 10**12
 _HERE = Path(__file__).resolve().parent
 
@@ -57,9 +63,9 @@ class Breaking:
     images_per_day: int
 
 
-def rung(workload: Workload) -> Rung:
+def rung(workload: Workload, hosting: Hosting | None = None) -> Rung:
     """The plan for a workload, its bill, and the quotas that it exceeds."""
-    capacity = plan(workload)
+    capacity = plan(workload, hosting=hosting)
     found = needs(workload, capacity.provision)
     return Rung(capacity, monthly(workload, capacity.provision), exceeded(found))
 
@@ -100,10 +106,11 @@ def climb(found: Rung, seed: int) -> Outcome:
     return simulate(part.workload, part.provision, as_the_workload_says(part.workload), seed)
 
 
-def step(workload: Workload, provision: Provision, seed: int, scenario: Scenario = STEP) -> Outcome:
-    """A peak that comes at once, on what is provisioned or an equal part of it."""
+def step(workload: Workload, provision: Provision, seed: int, scenario: Scenario | None = None) -> Outcome:
+    """A peak that comes at once (without instances: within a minute), on the whole or an equal part of it."""
     part = cell(workload, provision)
-    return simulate(part.workload, part.provision, scenario, seed)
+    sudden = STEP if provision.hosting.has_instances else WITHIN_A_MINUTE
+    return simulate(part.workload, part.provision, scenario or sudden, seed)
 
 
 def halves(found: Rung, seed: int) -> Iterator[tuple[str, float, Outcome]]:
@@ -118,6 +125,8 @@ def fingerprint() -> str:
     seen = hashlib.sha256()
     for each in rungs():
         seen.update(repr((each.workload, each.provision)).encode())
+    for hosting in ON_EXECUTIONS:
+        seen.update(repr(plan(Workload(), hosting=hosting).provision).encode())
     for path in (_HERE / "measured.py", *sorted((_HERE / "simulation").glob("*.py"))):
         seen.update(path.read_bytes())
     return seen.hexdigest()[:16]

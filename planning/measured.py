@@ -69,6 +69,13 @@ CONSUMER_START_CPU_MS = Figure(
     kind="measured",
     where=_here("imports and clients"),
 )
+MODEL_START_CPU_MS = Figure(
+    name="starting what serves a model without instances",
+    value=700,
+    unit="ms of one vCPU",
+    kind="measured",
+    where=_here("imports, then unpacking and loading a network of the shape of ResNet-18 (47 MB)"),
+)
 BASE_MB = Figure(
     name="a function at rest",
     value=58,
@@ -128,6 +135,21 @@ SANDBOX_MS = Figure(
     unit="ms",
     kind="assumed",
     where="a microVM and the package's download, before the function's own code runs",
+)
+MODEL_FETCH_MS = Figure(
+    name="reading a model from S3",
+    value=600,
+    unit="ms",
+    kind="assumed",
+    where="47 MB at some 80 MB a second, which one connection of a function brings",
+)
+CONTAINER_MS = Figure(
+    name="AWS's part of a cold start of a serverless endpoint",
+    value=4000,
+    unit="ms",
+    kind="assumed",
+    where="a container from its image and the model from S3: some seconds; the endpoint's metric "
+    "ModelSetupTime tells",
 )
 GATEWAY_MS = Figure(
     name="API Gateway's overhead",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 from planning.explained import Explained, Input
 from planning.hardware import lambda_vcpus
 from planning.hosting import LIMITS, Hosting
-from planning.sizing_api import COUNT_STEP, by_chance, up
+from planning.sizing_api import by_chance
 from planning.workload import Workload
 
 # A request is more than its inference: HTTP, parsing, and the answer's JSON.
 OVERHEAD_SECONDS = 0.005
+# Who finds no execution free is asked for once more, after a pause of any length up to this.
+SECOND_TRY_SECONDS = 1.0
+FEWEST = 2
 
 
 def request_seconds(model_seconds: float, memory_mb: int) -> float:
@@ -23,17 +28,20 @@ def executions(workload: Workload, hosting: Hosting, consumers: int) -> Explaine
     Raises KeyError for a mode with instances.
     """
     seconds = request_seconds(workload.model_ms / 1000, hosting.memory_mb)
+    patient = workload.latency_p99_ms >= SECOND_TRY_SECONDS * 1000
+    together = workload.together * (seconds / SECOND_TRY_SECONDS if patient else 1)
     busy = workload.sync_peak_per_second * seconds
+    by_load = busy + together if patient else busy
     return Explained(
         key=LIMITS[hosting.mode],
         title="executions of the model",
-        value=up(workload.together + busy + by_chance(workload, busy) + consumers, COUNT_STEP),
+        value=max(FEWEST, math.ceil(busy + together + by_chance(workload, by_load)) + consumers),
         unit="executions at once",
-        formula="images sent in the same instant, peak of the synchronous path x time of a request with what "
-        "chance adds (z x its square root, z by the availability), and one for each consumer of the stream; "
-        f"in steps of {COUNT_STEP}",
+        formula="peak of the synchronous path x time of a request; images sent in the same instant, which "
+        "the adapter's second try spreads over a second where the latency's goal allows it; what chance adds "
+        "(z x the square root, z by the availability); and one for each consumer of the stream, which a "
+        f"backlog keeps busy; at least {FEWEST}",
         inputs=(
-            workload.given("simultaneous", "images"),
             workload.sync_peak_input(),
             Input(
                 name="time of a request",
@@ -41,12 +49,20 @@ def executions(workload: Workload, hosting: Hosting, consumers: int) -> Explaine
                 unit="s",
                 source=f"setting workload.model_ms / {lambda_vcpus(hosting.memory_mb):.2f} vCPU, and HTTP",
             ),
+            workload.given("simultaneous", "images"),
+            Input(
+                name="pause before the second try",
+                value=SECOND_TRY_SECONDS,
+                unit="s at most",
+                source="lambda_src/vision_runtime, as botocore",
+            ),
+            workload.given("latency_p99_ms", "ms"),
+            workload.given("availability_percent", "%"),
             Input(
                 name="consumers of the stream",
                 value=consumers,
                 unit="",
                 source="streaming.shards x streaming.parallelization_factor",
             ),
-            workload.given("availability_percent", "%"),
         ),
     )

@@ -9,10 +9,22 @@ from pathlib import Path
 
 from planning import measured, quotas
 from planning.explained import shown
-from planning.ladder import Breaking, Rung, breaking, climb, fingerprint, halves, rungs, step
+from planning.ladder import (
+    ON_EXECUTIONS,
+    WITH_BACKLOG,
+    Breaking,
+    Rung,
+    breaking,
+    climb,
+    fingerprint,
+    halves,
+    rung,
+    rungs,
+    step,
+)
 from planning.measured import Figure
 from planning.prices import REGION, all_prices
-from planning.simulation.scenario import cell
+from planning.simulation.scenario import cell, halved
 from planning.workload import Workload
 from stages.settings_workload import WorkloadSettings
 
@@ -54,7 +66,8 @@ _SIMULATION = """## The simulation
 `planning/simulation` (SimPy) lets callers arrive at random, at a rate that rises from the mean to the peak,
 and now and then many in the same instant. Each passes the API's token bucket, an execution of the adapter
 (a new environment starts cold), an instance of the endpoint at random (each vCPU answers one request after
-the other; two attempts of 6 s), and a write. Records go into lanes of a shard, by key and in order; one
+the other; two attempts of 6 s) or an execution of the model, warm or cold (without instances; who finds none
+asks once more within a second), and a write. Records go into lanes of a shard, by key and in order; one
 batch in 200 has a record that comes again with all behind it. One image in 200 is the largest that the
 rules allow. Target tracking looks once a minute, acts after three, and its instances take minutes to start;
 instances can fail and models can be slow on request. A seed fixes every draw, and another capacity meets
@@ -105,6 +118,19 @@ def simulation() -> str:
         "",
         *_table(["halved", "to", "p99", "not answered", "oldest record", "goals"], list(_halved(ladder[0]))),
         "",
+        "### Without instances",
+        "",
+        "500k in the modes without instances, with the memory that is their default: a peak that comes "
+        f"within a minute, and with it {WITH_BACKLOG.backlog:,} records in the stream (seed {_SEED}); the plan, and "
+        "half of its executions. A cold start is what AWS adds, ONNX Runtime's import, and the model's way "
+        "from S3 into memory. Environments that are kept warm (`serverless_provisioned_concurrency`) are not "
+        "in it: where load comes at once, they keep requests from waiting for those that start.",
+        "",
+        *_table(
+            ["mode", "executions", "p50", "p95", "p99", "cold starts", "not answered", "a month", "goals"],
+            list(_on_executions()),
+        ),
+        "",
         SIMULATED[1],
         "",
     ]
@@ -135,6 +161,22 @@ def _halved(usual: Rung) -> Iterator[list[str]]:
             f"{seen.iterator_age:.0f} s",
             "; ".join(seen.broken(usual.workload)) or "held",
         ]
+
+
+def _on_executions() -> Iterator[list[str]]:
+    for hosting in ON_EXECUTIONS:
+        found = rung(Workload(), hosting)
+        for provision in (found.provision, halved(found.provision, "executions")):
+            seen = step(found.workload, provision, _SEED, WITH_BACKLOG)
+            yield [
+                f"{hosting.mode}, {hosting.memory_mb} MB",
+                str(provision.executions),
+                *(f"{each * 1000:.0f} ms" for each in (seen.p50, seen.p95, seen.p99)),
+                str(seen.model_starts),
+                f"{seen.refused_share:.3%}",
+                f"${found.bill.total:,.0f}",
+                "; ".join(seen.broken(found.workload)) or "held",
+            ]
 
 
 def _settings() -> Iterator[str]:

@@ -21,6 +21,8 @@ class Seen:
     cold_starts: int = 0
     most_instances: int = 0
     most_executions: int = 0
+    most_models: int = 0
+    model_starts: int = 0
     redone: int = 0
 
     def answered(self, arrived: float, now: float) -> None:
@@ -68,6 +70,9 @@ class Outcome:
     cold_starts: int
     most_instances: int
     most_executions: int
+    # Executions of the model at once, and how many started cold, where it has no instances.
+    most_models: int
+    model_starts: int
     redone: int
 
     def broken(self, workload: Workload) -> tuple[str, ...]:
@@ -110,6 +115,8 @@ def outcome(seed: int, seen: Seen, *, backlog: int) -> Outcome:
         cold_starts=seen.cold_starts,
         most_instances=seen.most_instances,
         most_executions=seen.most_executions,
+        most_models=seen.most_models,
+        model_starts=seen.model_starts,
         redone=seen.redone,
     )
 

@@ -24,9 +24,12 @@ _PERIODS_TO_GROW, _PERIODS_TO_SHRINK, _WELL_BELOW = 3, 15, 0.9
 # constructs/vision_platform/promotion_requests.py sets these.
 _COOLDOWN_OUT, _COOLDOWN_IN = 60.0, 300.0
 # The adapter gives an invocation up after so long (lambda_src, CLIENT), and tries once more.
-_PATIENCE = 6.0
+PATIENCE = 6.0
 # Times vary: networks by much, the same model on images of the same size by little.
 _SPREAD_NETWORK, _SPREAD_CPU, _SPREAD_MODEL = 0.4, 0.3, 0.05
+
+
+TOO_SLOW = "endpoint too slow"
 
 
 def dice(seed: str) -> Random:
@@ -137,21 +140,21 @@ class Fleet:
             self.env.process(self._failure(self.scenario.instance_fails_at))
 
     def ask(self, seconds: float) -> Process:
-        """One invocation whose model work takes so long; its value is whether it was answered in time."""
+        """One invocation whose model work takes so long; its value says why it failed, or nothing."""
         for _ in range(2):
             self.invocations += 1
             if not self.instances:
-                return False
+                return TOO_SLOW
             instance = self.random.choice(self.instances)
             now = self.env.now
             if self.scenario.slow_from <= now < self.scenario.slow_until:
                 seconds *= self.scenario.slow_factor
             done = max(now, instance.free_at[0]) + seconds
             heapq.heapreplace(instance.free_at, done)
-            yield self.env.timeout(min(done - now, _PATIENCE))
-            if done - now <= _PATIENCE and done <= instance.failed_at:
-                return True
-        return False
+            yield self.env.timeout(min(done - now, PATIENCE))
+            if done - now <= PATIENCE and done <= instance.failed_at:
+                return ""
+        return TOO_SLOW
 
     def start(self, count: int) -> None:
         """Ask for so many instances more."""

@@ -9,6 +9,7 @@ import simpy
 
 from planning import largest_image, measured
 from planning.provision import Provision
+from planning.simulation.executions import Executions
 from planning.simulation.outcome import Outcome, Seen, outcome
 from planning.simulation.parts import Fleet, Function, Process, Throttle, Times, arrivals, dice, scaling
 from planning.simulation.scenario import TOGETHER_EVERY_SECONDS, Scenario
@@ -52,13 +53,7 @@ class World:
         )
         # The event source never runs more batches than it has lanes.
         self.consumer = Function(limit=None, memory_mb=provision.consume_memory_mb, warm=1)
-        self.fleet = Fleet(
-            env=self.env,
-            provision=provision,
-            scenario=scenario,
-            random=dice(f"{seed} routing"),
-            seen=self.seen,
-        )
+        self.models = self._fleet() if provision.hosting.has_instances else self._executions()
         self.lanes = [Lane() for _ in range(provision.consumers)]
 
     def run(self) -> int:
@@ -68,10 +63,11 @@ class World:
         self.env.process(self._together())
         if share:
             self.env.process(self._submitters(share))
+            self.env.process(self._backlog())
             for lane in self.lanes:
                 self.env.process(self._consume(lane))
-        if self.provision.scales:
-            self.env.process(scaling(self.fleet, self.scenario.end))
+        if isinstance(self.models, Fleet) and self.provision.scales:
+            self.env.process(scaling(self.models, self.scenario.end))
         self.env.run(until=self.scenario.end)
         left = sum(len(lane.records) for lane in self.lanes)
         for lane in self.lanes:
@@ -80,6 +76,26 @@ class World:
         # The longest that a request may take by itself.
         self.env.run(until=self.scenario.end + 15)
         return left
+
+    def _fleet(self) -> Fleet:
+        return Fleet(
+            env=self.env,
+            provision=self.provision,
+            scenario=self.scenario,
+            random=dice(f"{self.seed} routing"),
+            seen=self.seen,
+        )
+
+    def _executions(self) -> Executions:
+        return Executions(
+            env=self.env,
+            workload=self.workload,
+            provision=self.provision,
+            scenario=self.scenario,
+            random=dice(f"{self.seed} routing"),
+            times=self.times,
+            seen=self.seen,
+        )
 
     # ---- load
 
@@ -98,11 +114,18 @@ class World:
         load = dice(f"{self.seed} submitters")
         most = self.workload.peak_per_second * share
         while (yield from arrivals(env, load, lambda now: self._rate(now) * share, most, end)):
-            lane = load.choice(self.lanes)
-            lane.records.append(env.now)
-            if lane.wake is not None:
-                lane.wake.succeed()
-                lane.wake = None
+            self._put(load.choice(self.lanes))
+
+    def _backlog(self) -> Process:
+        yield self.env.timeout(self.scenario.judged_from)
+        for place in range(self.scenario.backlog):
+            self._put(self.lanes[place % len(self.lanes)])
+
+    def _put(self, lane: Lane) -> None:
+        lane.records.append(self.env.now)
+        if lane.wake is not None:
+            lane.wake.succeed()
+            lane.wake = None
 
     def _together(self) -> Process:
         """Now and then many callers send in the same instant."""
@@ -142,12 +165,12 @@ class World:
             adapter.leave()
             seen.refuse(arrived, why)
             return
-        answered = yield from self.fleet.ask(times.model(1))
-        if answered:
+        why = yield from self.models.ask(times.model(1))
+        if why:
+            seen.refuse(arrived, why)
+        else:
             yield env.timeout(times.network(measured.WRITE_MS))
             seen.answered(arrived, env.now)
-        else:
-            seen.refuse(arrived, "endpoint too slow")
         adapter.leave()
 
     def _largest(
@@ -193,8 +216,8 @@ class World:
         while done < size:
             together = min(self.provision.micro_batch, size - done)
             yield env.timeout(self._prepared(together) + times.network(measured.INVOKE_MS))
-            answered = yield from self.fleet.ask(times.model(together))
-            if not answered:
+            why = yield from self.models.ask(times.model(together))
+            if why:
                 break
             done += together
         # Results are written side by side.

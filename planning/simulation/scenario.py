@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from planning import sizing_api
+from planning import sizing_api, sizing_functions
 from planning.explained import Explained
 from planning.hardware import FAMILY, LADDER, vcpus
 from planning.provision import Provision
@@ -21,14 +21,16 @@ TOGETHER_EVERY_SECONDS = 600.0
 class Scenario:
     """Load over time: `quiet` seconds at the mean, a rise, and the peak. Only the peak is judged.
 
-    `instance_fails_at` is the second at which one instance of the endpoint stops answering for good; the
-    fleet replaces it as it would start any other. `slow_from` and `slow_until` are when the model takes
-    `slow_factor` times its time.
+    `backlog` records come into the stream in the instant in which the peak begins. `instance_fails_at` is the
+    second at which one instance of the endpoint stops answering for good; the fleet replaces it as it would
+    start any other; nothing fails where there are no instances. `slow_from` and `slow_until` are when the
+    model takes `slow_factor` times its time.
     """
 
     quiet: float = 30.0
     rise: float = 60.0
     peak: float = 300.0
+    backlog: int = 0
     instance_fails_at: float | None = None
     slow_from: float = math.inf
     slow_until: float = math.inf
@@ -51,6 +53,9 @@ class Scenario:
 
 # A peak that comes at once, in its usual length: nothing has time to grow.
 STEP = Scenario(quiet=30, rise=0, peak=900)
+# Environments come with requests. In a single instant they all start at once, which asks for how long that
+# takes, and not for how many of them there may be.
+WITHIN_A_MINUTE = replace(STEP, rise=_MINUTE)
 
 
 def as_the_workload_says(workload: Workload) -> Scenario:
@@ -80,6 +85,8 @@ _FLEETS = range(6, _MOST_VCPUS // vcpus(_SMALLEST) + 1)
 
 def cell(workload: Workload, provision: Provision) -> Cell:
     """The platform itself, or an equal part of it that is small enough. No part is rounded up."""
+    if not provision.hosting.has_instances:
+        return _without_instances(workload, provision)
     whole = vcpus(provision.instance_type)
     if provision.most_instances * whole <= _MOST_VCPUS:
         return Cell(share=1.0, workload=workload, provision=provision)
@@ -87,6 +94,36 @@ def cell(workload: Workload, provision: Provision) -> Cell:
     # The size at which least of the fleet is lost to rounding.
     fleet = max(_FLEETS, key=lambda count: math.floor(count * ratio) / (count * ratio))
     share = fleet * vcpus(_SMALLEST) / (provision.most_instances * whole)
+    found = _part(workload, provision, share)
+    return replace(
+        found,
+        provision=replace(
+            found.provision,
+            instance_type=_SMALLEST,
+            instances=max(1, math.floor(fleet * ratio)),
+            most_instances=fleet,
+            target_per_instance_minute=provision.target_per_instance_minute * vcpus(_SMALLEST) / whole,
+        ),
+    )
+
+
+def _without_instances(workload: Workload, provision: Provision) -> Cell:
+    busy = workload.peak_per_second * workload.model_ms / 1000
+    if busy <= _MOST_VCPUS:
+        return Cell(share=1.0, workload=workload, provision=provision)
+    found = _part(workload, provision, _MOST_VCPUS / busy)
+    if not provision.executions:
+        return found
+    executions = _in_proportion(
+        provision.executions,
+        sizing_functions.executions(workload, provision.hosting, provision.consumers),
+        sizing_functions.executions(found.workload, provision.hosting, found.provision.consumers),
+    )
+    return replace(found, provision=replace(found.provision, executions=executions))
+
+
+def _part(workload: Workload, provision: Provision, share: float) -> Cell:
+    """All of it but what serves the models."""
     part = replace(
         workload,
         images_per_day=max(1, round(workload.images_per_day * share)),
@@ -111,10 +148,6 @@ def cell(workload: Workload, provision: Provision) -> Cell:
             )
             if provision.predict_concurrency
             else None,
-            instance_type=_SMALLEST,
-            instances=max(1, math.floor(fleet * ratio)),
-            most_instances=fleet,
-            target_per_instance_minute=provision.target_per_instance_minute * vcpus(_SMALLEST) / whole,
             shards=1,
             consumers_per_shard=max(1, math.floor(provision.consumers * share)),
         ),
@@ -134,6 +167,7 @@ HALVES: Mapping[str, str] = {
     "predict_memory_mb": "memory of the adapter",
     "predict_concurrency": "concurrency of the adapter",
     "instances": "instances of the endpoint",
+    "executions": "executions of the model",
     "consumers_per_shard": "batches of a shard at once",
     "consume_memory_mb": "memory of the consumer",
 }

@@ -132,10 +132,10 @@ def test_without_instances_the_plan_has_executions_and_the_bill_what_they_work(r
 
 
 def test_what_cannot_be_simulated_is_told(run: Any) -> None:
-    result = run("capacity", "--simulate", hosting={"mode": "lambda"})
+    result = run("capacity", "--simulate", hosting={"mode": "asynchronous"})
 
     assert result.exit_code == 1
-    assert "--simulate: the simulation knows fleets of instances that answer at once" in result.output
+    assert "--simulate: the simulation knows models that answer at once" in result.output
 
 
 def test_people_read_the_bill_in_a_terminal_of_ordinary_width(run: Any) -> None:
