@@ -226,7 +226,7 @@ def test_api_keys_are_throttled_and_counted_by_their_usage_plan(
     stack = Stack(twin, apis, "keyed")
     plan = {
         "ApiStages": [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": "Stage"}}],
-        "Throttle": {"RateLimit": 1, "BurstLimit": 2},
+        "Throttle": {"RateLimit": 0.01, "BurstLimit": 2},
         "Quota": {"Limit": 3, "Period": "DAY"},
     }
     api = stack.create(

@@ -95,7 +95,20 @@ class Source:
     def numbers(self) -> list[list[int]]:
         return [[data["n"] for _, _, data in batch["records"]] for batch in self.batches()]
 
-    def wait(self, until: Callable[["Source"], bool], seconds: float = 20) -> None:
+    def metric(self, name: str, statistic: str) -> list[float]:
+        """A statistic of one of the function's metrics, for each minute that has one."""
+        points = self.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName=name,
+            Dimensions=[{"Name": "FunctionName", "Value": self.function}],
+            StartTime=time.time() - 600,
+            EndTime=time.time() + 60,
+            Period=60,
+            Statistics=[statistic],
+        )["Datapoints"]
+        return [point[statistic] for point in points]
+
+    def wait(self, until: Callable[["Source"], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not until(self):
             assert time.monotonic() < deadline, self.numbers()
@@ -105,7 +118,7 @@ class Source:
         """Until the function has got each of these at least once."""
         self.wait(lambda _: set(numbers) <= {n for batch in self.numbers() for n in batch})
 
-    def given_up(self, seconds: float = 20) -> dict[str, Any]:
+    def given_up(self, seconds: float = 60) -> dict[str, Any]:
         """The next message of the destination."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

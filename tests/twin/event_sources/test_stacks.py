@@ -57,7 +57,7 @@ def template(name: str, shards: int, **mapping: Any) -> dict[str, Any]:
 def seen(lambdas: Lambdas, name: str, count: int) -> list[int]:
     """Numbers that the function got, when it has got so many."""
 
-    s3, deadline = lambdas.twin.client("s3", ACCOUNT), time.monotonic() + 20
+    s3, deadline = lambdas.twin.client("s3", ACCOUNT), time.monotonic() + 60
     while True:
         keys = [each["Key"] for each in s3.list_objects_v2(Bucket=name).get("Contents", [])]
         bodies = [json.loads(s3.get_object(Bucket=name, Key=key)["Body"].read()) for key in keys]

@@ -12,14 +12,14 @@ import pytest
 pytestmark = pytest.mark.twin
 
 
-def wait_for(check: Any, seconds: float = 10) -> Any:
+def wait_for(check: Any, seconds: float = 30) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := check()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found
 
 
-def received(sqs: Any, queue: str, seconds: float = 10) -> list[dict[str, Any]]:
+def received(sqs: Any, queue: str, seconds: float = 30) -> list[dict[str, Any]]:
     def take() -> list[dict[str, Any]]:
         return sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
 
@@ -110,7 +110,8 @@ def test_bucket_notification_needs_the_functions_permission(lambdas: Any, twin: 
         Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [target]}
     )
     storage.put_object(Bucket=bucket, Key="before", Body=b"")
-    time.sleep(0.3)
+    log = twin.home / "server.log"
+    assert wait_for(lambda: f"s3.amazonaws.com may not invoke {function} " in log.read_text())
     allow()
     storage.put_object(Bucket=bucket, Key="after", Body=b"")
     logs = twin.client("logs", account)
@@ -136,7 +137,7 @@ def test_failed_asynchronous_invocation_is_retried_then_goes_to_its_destination(
         DestinationConfig={"OnFailure": {"Destination": arn}},
     )
     lambdas.invoke(name, {"x": 1}, InvocationType="Event")
-    (message,) = received(twin.client("sqs", lambdas.account), url, seconds=20)
+    (message,) = received(twin.client("sqs", lambdas.account), url)
     assert message["requestPayload"] == {"x": 1}
     assert message["responsePayload"]["errorType"] == "RuntimeError"
     logged = twin.client("logs", lambdas.account).filter_log_events(

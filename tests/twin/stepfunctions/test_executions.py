@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.twin.sagemaker.conftest import until
+
 pytestmark = pytest.mark.twin
 SLOW = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 120, "End": True}}}
 QUICK = {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": {"done": 1}, "End": True}}}
@@ -86,11 +88,15 @@ def test_every_change_of_status_is_an_event_on_the_default_bus(machines: Any, tw
 def test_executions_are_counted_and_timed(machines: Any, twin: Any) -> None:
     done = machines.run(QUICK)
     machine = done["stateMachineArn"]
-    found = twin.client("cloudwatch", machines.account).list_metrics(Namespace="AWS/States")["Metrics"]
-    names = {
-        m["MetricName"] for m in found if {"Name": "StateMachineArn", "Value": machine} in m["Dimensions"]
-    }
-    assert names == {"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionTime"}
+    watch = twin.client("cloudwatch", machines.account)
+
+    def names() -> set[str]:
+        found = watch.list_metrics(Namespace="AWS/States")["Metrics"]
+        of_machine = {"Name": "StateMachineArn", "Value": machine}
+        return {m["MetricName"] for m in found if of_machine in m["Dimensions"]}
+
+    until(lambda: "ExecutionTime" in names())  # the last of them, and later than the status
+    assert names() == {"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionTime"}
 
 
 @pytest.mark.parametrize(("level", "kinds"), [("ALL", 4), ("ERROR", 1), ("OFF", 0)])

@@ -128,8 +128,13 @@ def test_task_that_runs_out_of_time_stops_its_training_job(jobs: Jobs, place: Pl
     machine, name = jobs.training("iam:PassRole", seconds=2, mode="wait")
     failed = jobs.wait(jobs.start(machine))
     assert failed["error"] == "States.Timeout"
-    describe = place.sagemaker.describe_training_job
-    until(lambda: describe(TrainingJobName=name)["TrainingJobStatus"] in ("Stopping", "Stopped"))
+
+    def stopped() -> bool:
+        # The job is there later than that, where its creation took all the time.
+        found = place.sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"]
+        return [job["TrainingJobStatus"] for job in found] in (["Stopping"], ["Stopped"])
+
+    until(stopped)
 
 
 def test_tuning_job_is_waited_for_and_described(jobs: Jobs) -> None:
