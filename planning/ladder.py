@@ -28,9 +28,9 @@ from planning.workload import Workload
 
 RUNGS = (500_000, 5_000_000, 50_000_000, 500_000_000, 1_000_000_000)
 SEEDS = (1, 2, 3)
-# Modes without instances, with the memory that is their default. What shows how many executions they need: the
-# peak, and as many records in the stream as its consumers work off within the goal.
+# Modes without instances, with the memory that is their default.
 ON_EXECUTIONS = (Hosting(mode="serverless", memory_mb=2048), Hosting(mode="lambda", memory_mb=1769))
+# The peak, and as many records in the stream as its consumers work off within the goal.
 WITH_BACKLOG = replace(WITHIN_A_MINUTE, backlog=12_000)
 _FEWEST, _MOST = 1_000, 10**12
 _HERE = Path(__file__).resolve().parent

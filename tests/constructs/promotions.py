@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +44,7 @@ class Promotions:
         self.machines, self.place, self.bench = machines, place, bench
         self.prefix = f"team-{next(_NUMBERS)}"
         self.endpoint = f"{self.prefix}-champion"
+        self.pause = QUICK_PAUSE
         self.patience: int | None = plan.pop("patience", None)
         self.elsewhere: str = plan.pop("elsewhere", "")
         self.alarm = plan.pop("alarm", "") or alarm(place, f"{self.endpoint}-quality")
@@ -101,7 +104,8 @@ class Promotions:
                 hosting=plan,
             )
         )
-        text = json.dumps(states).replace('"wait": 2', f'"wait": {QUICK_PAUSE}').replace(", 30])", ", 0.3])")
+        text = json.dumps(states).replace('"wait": 2', f'"wait": {self.pause}')
+        text = text.replace(", 30])", f", {self.pause}])")
         if self.patience is not None:
             text = text.replace(f">= {rollout.patience_seconds}", f">= {self.patience}")
         return json.loads(text)
@@ -109,9 +113,34 @@ class Promotions:
     def become(self, bench: Bench, **plan: Any) -> None:
         """Deploy the machine anew: with other statements for its role, and another plan."""
         self.bench, self.plan = bench, plan
+        self.renew()
+
+    def renew(self) -> None:
+        """Deploy the machine as `pause`, `patience` and `rollout` are now."""
         self.machines.client.update_state_machine(
             stateMachineArn=self.machine, definition=json.dumps(self._definition()), roleArn=self._role()
         )
+
+    @contextmanager
+    def changing(self) -> Generator[None]:
+        """The endpoint is being updated for as long as the block lasts: then an alarm of its own ends it."""
+        stop = alarm(self.place, f"{self.endpoint}-enough-{next(_NUMBERS)}")
+        policy = {
+            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+            "TerminationWaitInSeconds": 600,
+        }
+        self.place.sagemaker.update_endpoint(
+            EndpointName=self.endpoint,
+            EndpointConfigName=self.serving["EndpointConfigName"],
+            DeploymentConfig={
+                "BlueGreenUpdatePolicy": policy,
+                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": stop}]},
+            },
+        )
+        try:
+            yield
+        finally:
+            ring(self.place, stop)
 
     def package(self, answer: str, *, approval: str = "Approved", name: str = "", group: str = "") -> str:
         """Register a model that answers `answer`; returns the package's ARN."""
@@ -308,13 +337,13 @@ def set_up(machines: Machines, place: Place, assembly: Assembly) -> Bench:
 
 
 def alarm(place: Place, name: str) -> str:
-    """An alarm that is fine until its state is set."""
+    """An alarm that is fine until it rings, and then rings on: those who look now and then hear it."""
     place.client("cloudwatch").put_metric_alarm(
         AlarmName=name,
         Namespace="Tests",
         MetricName=name,
         Statistic="Sum",
-        Period=10,
+        Period=300,
         EvaluationPeriods=1,
         Threshold=1,
         ComparisonOperator="GreaterThanOrEqualToThreshold",

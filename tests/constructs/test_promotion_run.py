@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.constructs.promotions import Bench, Promotions, ring, set_up
+from tests.constructs.promotions import QUICK_PAUSE, Bench, Promotions, ring, set_up
 from tests.constructs.sharing_app import synthesize_one
 from tests.twin.sagemaker.conftest import Place, place, project, tidy
 from tests.twin.stepfunctions.conftest import Machines
@@ -177,17 +177,19 @@ def refusing(machines: Machines, place: Place, bench: Bench) -> Promotions:
 
 
 def test_two_promotions_of_a_line_take_turns(make: Make) -> None:
-    here = make(rollout={"bake_seconds": 1})
+    here = make()
     here.promote("run-a", here.package("a"))
     packages = {name: here.package(name) for name in ("b", "c")}
-    first = here.start("run-b", packages["b"])
-    here.until_in(first, "WaitForEndpoint")
-    second = here.start("run-c", packages["c"])
-    again = here.start("run-b", packages["b"])
+    with here.changing():
+        first = here.start("run-b", packages["b"])
+        here.until_in(first, "WaitUntilFree")
+        second = here.start("run-c", packages["c"])
+        here.until_in(second, "WaitForLine")
+        again = here.start("run-b", packages["b"])
+        here.until_in(again, "WaitForOther")
 
     assert here.ended(first).status == "SUCCEEDED"
     assert here.ended(second).status == "SUCCEEDED"
-    assert "WaitForLine" in here.states(second)
     assert here.ended(again).output["repeated"] is True
     assert here.champion["deployment_id"] == "run-c"
     assert here.champion["previous_model_package_arn"] == packages["b"]
@@ -198,9 +200,14 @@ def test_stopped_promotion_is_followed_to_the_end_that_sagemaker_gives_it(make: 
     here = make(rollout={"bake_seconds": 1})
     here.promote("run-a", here.package("a"))
     package = here.package("b")
+    # Were it quick, it could be at its end before it is stopped.
+    here.pause = 60
+    here.renew()
     execution = here.start("run-b", package)
     here.until_in(execution, "WaitForEndpoint")
     here.machines.client.stop_execution(executionArn=execution)
+    here.pause = QUICK_PAUSE
+    here.renew()
 
     tidied = here.tidy(execution)
 
@@ -215,22 +222,13 @@ def test_stopped_promotion_is_followed_to_the_end_that_sagemaker_gives_it(make: 
 def test_promotion_stopped_before_the_endpoint_changed_is_taken_apart(make: Make, place: Place) -> None:
     here = make(patience=60)
     here.promote("run-a", here.package("a"))
-    here.place.sagemaker.update_endpoint(
-        EndpointName=here.endpoint,
-        EndpointConfigName=f"{here.endpoint}-run-a",
-        DeploymentConfig={
-            "BlueGreenUpdatePolicy": {
-                "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
-                "TerminationWaitInSeconds": 1,
-            }
-        },
-    )
     package = here.package("b")
-    execution = here.start("run-b", package)
-    here.until_in(execution, "WaitUntilFree")
-    here.machines.client.stop_execution(executionArn=execution)
+    with here.changing():
+        execution = here.start("run-b", package)
+        here.until_in(execution, "WaitUntilFree")
+        here.machines.client.stop_execution(executionArn=execution)
 
-    assert here.tidy(execution).output == {"status": "Tidied"}
+        assert here.tidy(execution).output == {"status": "Tidied"}
 
     assert here.deployment("run-b")["error"] == "Stopped"
     assert here.made() == ["champion-run-a"]
@@ -240,9 +238,12 @@ def test_promotion_stopped_before_the_endpoint_changed_is_taken_apart(make: Make
 
 
 def test_deployment_that_takes_too_long_is_given_up_and_can_be_gone_on_with(make: Make) -> None:
-    here = make(patience=1, rollout={"bake_seconds": 2})
+    here = make(rollout={"bake_seconds": 2})
     here.promote("run-a", here.package("a"))
     package = here.package("b")
+    # One look, and no more: the first model had all the time that it needed.
+    here.patience = 0
+    here.renew()
 
     done = here.promote("run-b", package)
 

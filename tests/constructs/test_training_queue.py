@@ -11,9 +11,10 @@ pytestmark = pytest.mark.twin
 
 def test_runs_of_a_line_follow_each_other_in_the_order_of_their_start(bench: Bench) -> None:
     first = bench.hold("run-1")
-    later = [bench.start(run_id=run) for run in ("run-2", "run-3")]
-    for arn in later:
-        bench.until_in(arn, "WaitForTurn")
+    later: list[str] = []
+    for run in ("run-2", "run-3"):
+        later.append(bench.start(run_id=run))
+        bench.until_in(later[-1], "WaitForTurn")
     assert bench.record("run-2")["status"] == "QUEUED"
     bench.engine.order("set", world={"jobs": {"vision-dev-run-1": {"TrainingJobStatus": "Failed"}}})
 

@@ -127,6 +127,8 @@ def test_stopped_promotion_leaves_the_target_and_frees_the_line(home: Home, pack
     here = home.promotions
     before = here.item("LINE#champion", "TARGET")
     stopped = here.start("run-5", package(here.endpoint, "run-5"))
+    # What has not begun yet cannot be stopped in its midst.
+    until(lambda: here.states(stopped))
     here.machines.client.stop_execution(executionArn=stopped)
     here.ended(stopped)
     tidied = here.tidy(stopped)

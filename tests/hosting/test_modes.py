@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.twin, pytest.mark.delivery]
 _HOMES = itertools.count(1)
 # Requests name their model in these.
 BY_NAME = ("multi-model", "lambda")
+# A rollout that only an alarm ends: what is to happen before it may take its time.
+UNTIL_IT_RINGS = {"step_wait_seconds": 250, "bake_seconds": 250}
 Register = Callable[[str, str], str]
 
 
@@ -124,6 +126,8 @@ def test_a_model_that_an_alarm_rings_about_is_taken_back(home: Home, package: Re
     here = home.promotions
     before = here.champion["model_package_arn"]
     bad = package(here.endpoint, "run-b")
+    here.rollout |= UNTIL_IT_RINGS
+    here.renew()
     execution = here.start("run-b", bad)
     watched_by_workflow = home.mode in ("serverless", *BY_NAME)
     here.until_in(execution, "Watch" if watched_by_workflow else "LookAtEndpoint")

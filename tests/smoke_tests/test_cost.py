@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from smoke_tests import plan
+from smoke_tests.context import Context
 from smoke_tests.cost import Rates, bill
 from tests.smoke_tests.conftest import Finished
 from tests.smoke_tests.world import World
@@ -30,12 +32,19 @@ def test_a_run_that_could_cost_too_much_is_not_started(smoke: Callable[..., Fini
 
 
 def test_a_run_that_lasts_too_long_for_its_money_is_stopped_and_cleaned_up(
-    smoke: Callable[..., Finished], world: World, monkeypatch: pytest.MonkeyPatch
+    context: Callable[..., Context], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = context()
     world.polls_until_done = 10_000
-    monkeypatch.setattr(Rates, "affordable_seconds", lambda *_: 21.0)  # of which 20 are for cleaning up
-    done = smoke()
-    assert "may take 21 s (SMOKE_MAX_COST_USD)" in done.detail("training")
+    monkeypatch.setattr(Rates, "affordable_seconds", lambda *_: 50.0)
+
+    def time_passes(name: str) -> None:
+        if name == "DescribeExecution":
+            run.budget._started -= 50
+
+    world.on_call = time_passes
+    plan.execute(run)
+    assert "may take 50 s (SMOKE_MAX_COST_USD)" in run.journal["training"].detail
     assert [execution["status"] for execution in world.executions.values()] == ["ABORTED"]
 
 

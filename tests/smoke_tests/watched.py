@@ -1,6 +1,7 @@
 """What an environment in memory can be watched by: its logs, metrics and traces, and SageMaker's SDK."""
 
 import json
+import threading
 from typing import Any
 
 from smoke_tests.sdk import DirectAnswer, ModelPackage, TrainingJob
@@ -23,11 +24,13 @@ class Watched:
         self.metrics: dict[str, float] = {"train:loss": 0.1, "train:accuracy": 0.99}
         self.traces: dict[str, list[dict[str, Any]]] = {}
         self.silent: set[str] = set()  # log groups, names of metrics, origins of segments, names of calls
+        self._counting = threading.Lock()
 
     def request(self, request_id: str, root: str, metric: str, endpoint: str) -> None:
         """One request that reached the function."""
         self.write(FUNCTION_LOG, {"line": "smoke", "request_id": request_id})
-        self.metrics[metric] = self.metrics.get(metric, 0) + 1
+        with self._counting:  # requests come from several callers at once
+            self.metrics[metric] = self.metrics.get(metric, 0) + 1
         about = {"namespace": "aws", "aws": {"endpoint_name": endpoint}}
         calls = (
             [part("c", "SageMaker Runtime", 3, 4) | about] if "SageMaker Runtime" not in self.silent else []

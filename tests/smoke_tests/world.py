@@ -377,7 +377,7 @@ class World:
         owner, prefix = values[":owner"]["S"], values[":prefix"]["S"]
         found = [
             item
-            for item in self.items.values()
+            for item in list(self.items.values())  # the API records answers meanwhile
             if item.get("gsi1pk") == owner and item["gsi1sk"].startswith(prefix)
         ]
         return {"Items": [_typed(item) for item in found]}

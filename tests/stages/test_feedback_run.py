@@ -243,21 +243,36 @@ def test_labels_sweep_metrics_and_command(deployed: Deployed, monkeypatch: pytes
 
 
 def test_alarm_needs_enough_labels_and_an_interval_below_the_limit(deployed: Deployed) -> None:
-    """As if the sweep had written in the hour that is over: metric math is judged on whole periods."""
+    """As if the sweep had written in the hour that is over: metric math is judged on whole periods.
+
+    And in the hour that runs, which may be over before the test is.
+    """
     cloudwatch = deployed.twin.client("cloudwatch", DEV)
-    moment = int(time.time() // 3600 - 1) * 3600 + 1800
-    written: dict[str, list[float]] = {"LabelledPredictions": [], "AccuracyHigh": []}
+    running = int(time.time() // 3600) * 3600
 
     def bring(name: str, average: float) -> None:
-        """One more value, so that the average of all in that hour is this."""
-        written[name].append(average * (len(written[name]) + 1) - sum(written[name]))
-        metric = {
-            "MetricName": name,
-            "Dimensions": [{"Name": "service", "Value": "feedback"}, {"Name": "line", "Value": "champion"}],
-            "Timestamp": moment,
-            "Value": written[name][-1],
-        }
-        cloudwatch.put_metric_data(Namespace="Vision", MetricData=[metric])
+        """One more value in each, so that the average of all in that hour is this."""
+        for hour in (running - 3600, running):
+            about = {
+                "MetricName": name,
+                "Dimensions": [
+                    {"Name": "service", "Value": "feedback"},
+                    {"Name": "line", "Value": "champion"},
+                ],
+            }
+            there = cloudwatch.get_metric_statistics(
+                Namespace="Vision",
+                StartTime=hour,
+                EndTime=hour + 3600,
+                Period=3600,
+                Statistics=["Sum", "SampleCount"],
+                **about,
+            )["Datapoints"]
+            total, count = (sum(each[what] for each in there) for what in ("Sum", "SampleCount"))
+            value = average * (count + 1) - total
+            cloudwatch.put_metric_data(
+                Namespace="Vision", MetricData=[{**about, "Timestamp": hour, "Value": value}]
+            )
 
     def state() -> str:
         (alarm,) = cloudwatch.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"]

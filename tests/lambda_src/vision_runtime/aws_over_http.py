@@ -43,6 +43,12 @@ class Service:
     closes: bool = False  # the connection, after each answer and without a word
     hangs_seconds: float = 0
 
+    def wait_for(self, requests: int) -> None:
+        """Wait until so many have come: callers who give up may be ahead of the service."""
+        until = time.monotonic() + 30
+        while len(self.asked) < requests and time.monotonic() < until:
+            time.sleep(0.005)
+
     def next_answer(self) -> tuple[int, dict[str, str], bytes]:
         """The answer to the request at hand."""
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -196,9 +196,10 @@ class TestWithoutAnAnswer:
         assert len(aws.asked) == 4
 
     def test_the_answer_is_late(self, aws: Service) -> None:
-        aws.hangs_seconds = 0.5
+        aws.hangs_seconds = 30
         hurried = USUAL.merge(Config(read_timeout=0.1))
         assert raised(direct("dynamodb", hurried), put) is raised(usual("dynamodb", hurried), put)
+        aws.wait_for(4)
         assert len(aws.asked) == 4
 
 
