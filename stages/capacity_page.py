@@ -120,11 +120,11 @@ def simulation() -> str:
         "",
         "### Without instances",
         "",
-        "500k in the modes without instances, with the memory that is their default: a peak that comes within "
-        f"a minute, with {WITH_BACKLOG.backlog:,} records in the stream (seed {_SEED}); the plan, and half "
-        "of its executions. A cold start is what AWS adds, ONNX Runtime's import, and the model's way from S3 "
-        "into memory. Environments that are kept warm (`serverless_provisioned_concurrency`) are not in it: "
-        "where load comes at once, they keep requests from waiting for those that start.",
+        "500k in the modes without instances, with the memory that is their default: a peak that comes "
+        f"within a minute, with {WITH_BACKLOG.backlog:,} records in the stream (seed {_SEED}); the plan, and "
+        "half of its executions. A cold start is what AWS adds, ONNX Runtime's import, and the model's way "
+        "from S3 into memory. Environments that are kept warm (`serverless_provisioned_concurrency`) are not "
+        "in it: where load comes at once, they keep requests from waiting for those that start.",
         "",
         *_table(
             ["mode", "executions", "p50", "p95", "p99", "cold starts", "not answered", "a month", "goals"],
