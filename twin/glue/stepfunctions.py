@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +71,13 @@ class Engine:
     """What the twin puts in the place of ministack's engine.
 
     `run` walks an execution (by ARN) to its end, on the caller's thread; `stopped` is told of an execution
-    that StopExecution has ended; `check_machine` and `check_start` may answer a request with an error.
+    that StopExecution has ended, which holds `ending` meanwhile; `check_machine` and `check_start` may answer
+    a request with an error.
     """
 
     run: Callable[[str], None]
     stopped: Callable[[str], None]
+    ending: AbstractContextManager[Any]
     check_machine: Callable[[Mapping[str, Any]], Response | None]
     check_start: Callable[[Mapping[str, Any]], Response | None]
 
@@ -86,7 +89,8 @@ def install_engine(engine: Engine) -> None:
     create, update = _states._create_state_machine, _states._update_state_machine
 
     def stop_execution(data: dict[str, Any]) -> Response:
-        answer = stop(data)
+        with engine.ending:
+            answer = stop(data)
         if answer[0] == 200:
             engine.stopped(data["executionArn"])
         return answer

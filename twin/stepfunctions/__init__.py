@@ -6,7 +6,7 @@ from typing import Any
 from twin import glue
 from twin.glue import stepfunctions as seam
 from twin.glue.resources import complete_cloudformation
-from twin.stepfunctions import calls, executions
+from twin.stepfunctions import calls, executions, history
 
 
 class _Executions:
@@ -40,6 +40,7 @@ def install() -> None:
         seam.Engine(
             run=executions.run,
             stopped=executions.stopped,
+            ending=history.ENDING,
             check_machine=executions.check_machine,
             check_start=executions.check_start,
         )

@@ -15,12 +15,12 @@ from twin.stepfunctions.calls import Caller
 from twin.stepfunctions.engine import Walk, run_states
 from twin.stepfunctions.errors import Interrupted, StateError
 from twin.stepfunctions.expressions import Frame
-from twin.stepfunctions.history import History, now
+from twin.stepfunctions.history import ENDING, History, now
 from twin.stepfunctions.signals import Signal
 
 INPUT_LIMIT_BYTES = 262_144
 log = logging.getLogger("twin.stepfunctions")
-_running: dict[str, tuple[Signal, History]] = {}
+_running: dict[str, Signal] = {}
 _lock = threading.Lock()
 
 
@@ -93,9 +93,14 @@ def run(execution_arn: str) -> None:
         return
     signal = Signal()
     history = History(execution, machine.get("loggingConfiguration") or {}, machine["name"])
-    with _lock:
-        _running[execution_arn] = (signal, history)
     _count(execution, "ExecutionsStarted")
+    with _lock:
+        begins = execution["status"] == "RUNNING"
+        if begins:
+            _running[execution_arn] = signal
+    if not begins:  # stopped already, when there was nobody to be told
+        _count(execution, "ExecutionsAborted")
+        return
     try:
         _walk(execution, machine, signal, history)
     finally:
@@ -106,19 +111,17 @@ def run(execution_arn: str) -> None:
 def stopped(execution_arn: str) -> None:
     """Interrupt an execution that StopExecution has ended."""
     with _lock:
-        found = _running.get(execution_arn)
-    execution = seam.executions().get(execution_arn)
-    if execution is not None and found is not None:
-        _count(execution, "ExecutionsAborted")
-    if found is not None:
-        found[0].set()
+        signal = _running.pop(execution_arn, None)
+    if signal is not None:
+        _count(seam.executions()[execution_arn], "ExecutionsAborted")
+        signal.set()
 
 
 def interrupt_all() -> None:
     """Interrupt every execution, on reset."""
     with _lock:
         running = list(_running.values())
-    for signal, _ in running:
+    for signal in running:
         signal.set()
 
 
@@ -201,12 +204,13 @@ _ENDS = {
 
 def _end(execution: dict[str, Any], history: History | None, status: str, **facts: str) -> None:
     """Record the end of an execution, unless StopExecution was first."""
-    if execution["status"] != "RUNNING":
-        return
     kind, metric = _ENDS[status]
     member = f"{kind[0].lower()}{kind[1:]}EventDetails"
-    (history or History(execution, {}, execution["name"])).add(kind, member, **facts)
-    execution.update(facts, stopDate=now(), status=status)
+    with ENDING:
+        if execution["status"] != "RUNNING":
+            return
+        (history or History(execution, {}, execution["name"])).add(kind, member, **facts)
+        execution.update(facts, stopDate=now(), status=status)
     _count(execution, metric)
     begun = _epoch(execution["startDate"])
     dimensions = {"StateMachineArn": execution["stateMachineArn"]}

@@ -8,6 +8,8 @@ from typing import Any
 
 from twin import glue
 
+# Held while an execution gets its end and while it gets an event: it ends once, and nothing follows its end.
+ENDING = threading.RLock()
 _FATAL = ("ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 
 
@@ -31,7 +33,6 @@ class History:
     def __init__(self, execution: dict[str, Any], logging: dict[str, Any], machine: str) -> None:
         """`logging` is the state machine's logging configuration, `machine` its name."""
         self._execution = execution
-        self._lock = threading.Lock()
         self._level = logging.get("level", "OFF")
         self._with_data = bool(logging.get("includeExecutionData"))
         self._groups = [
@@ -43,8 +44,13 @@ class History:
         self._stream = f"states/{machine}/{time.strftime('%Y-%m-%d-%H-%M', time.gmtime())}/{id(self):x}"
 
     def add(self, kind: str, details_name: str = "", **details: Any) -> None:
-        """Append an event; `details_name` is the member for its details (``taskFailedEventDetails``)."""
-        with self._lock:
+        """Append an event; `details_name` is the member for its details (``taskFailedEventDetails``).
+
+        What a state does that goes on behind the end of its execution is not told.
+        """
+        with ENDING:
+            if self._execution["status"] != "RUNNING" and not kind.startswith("Execution"):
+                return
             number = len(self._execution["events"]) + 1
             event: dict[str, Any] = {
                 "id": number,

@@ -23,6 +23,29 @@ def test_stopped_execution_ends_at_once_and_runs_no_further_state(machines: Any)
     assert machines.events(execution)[-1]["type"] == "ExecutionAborted"
 
 
+def test_execution_stopped_as_soon_as_it_is_started_does_nothing(machines: Any, twin: Any) -> None:
+    """Also where its thread has not begun: of many, some are stopped before, in, and behind their state."""
+    machine = machines.make({**QUICK, "States": {"P": {**SLOW["States"]["W"], "Seconds": 1}}})
+    started = [machines.start(machine) for _ in range(60)]
+    for execution in started:
+        machines.client.stop_execution(executionArn=execution)
+    time.sleep(1.5)  # by then each would have gone on to its end
+    for execution in started:
+        assert machines.client.describe_execution(executionArn=execution)["status"] == "ABORTED"
+        kinds = [event["type"] for event in machines.events(execution)]
+        assert kinds[-1] == "ExecutionAborted" and "WaitStateExited" not in kinds
+    counted = twin.client("cloudwatch", machines.account).get_metric_statistics(
+        Namespace="AWS/States",
+        MetricName="ExecutionsAborted",
+        Dimensions=[{"Name": "StateMachineArn", "Value": machine}],
+        StartTime=time.time() - 600,
+        EndTime=time.time() + 60,
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert sum(point["Sum"] for point in counted) == len(started)
+
+
 def test_execution_that_exceeds_its_time_limit_times_out(machines: Any) -> None:
     done = machines.run({**SLOW, "TimeoutSeconds": 1})
     assert (done["status"], done["error"]) == ("TIMED_OUT", "States.Timeout")
