@@ -119,10 +119,12 @@ def _take_over(parts: TrainingParts) -> State:
                 **numbers(attempt="$number($record.attempt.N) + 1"),
             },
             # Of two that take it over at the same time one is refused, and finds it under way.
-            condition="#execution_arn = :before AND #attempt = :attempt_before",
+            # And one that has come to its good end meanwhile is left alone.
+            condition="#execution_arn = :before AND #attempt = :attempt_before AND #status = :status_before",
             values={
                 ":before": {"S": "{% $record.execution_arn.S %}"},
                 ":attempt_before": {"N": "{% $record.attempt.N %}"},
+                ":status_before": {"S": "{% $record.status.S %}"},
             },
             remove=["error", "cause", "finished_at"],
         ),

@@ -184,6 +184,26 @@ def test_a_run_whose_execution_is_gone_is_taken_over(bench: Bench) -> None:
     assert bench.in_line() == []
 
 
+def test_a_run_that_ends_well_while_it_is_looked_at_is_not_taken_over(bench: Bench) -> None:
+    bench.abort(bench.hold("run-1"))
+    ends = {
+        "TableName": bench.table,
+        "Key": {"pk": {"S": "RUN#run-1"}, "sk": {"S": "RUN"}},
+        "UpdateExpression": "SET #status = :status, #result = :result",
+        "ExpressionAttributeNames": {"#status": "status", "#result": "result"},
+        "ExpressionAttributeValues": {
+            ":status": {"S": "SUCCEEDED"},
+            ":result": {"S": '{"run_id": "run-1", "status": "Promoted"}'},
+        },
+    }
+    bench.set(meanwhile={"stepfunctions:describe_execution": ends})
+    again = bench.run(run_id="run-1")
+
+    assert again.output == {"run_id": "run-1", "status": "Promoted", "repeated": True}
+    assert bench.record("run-1")["attempt"] == "1"
+    assert again.states.count("FindRun") == 2
+
+
 def test_a_runs_id_alone_takes_it_up_again_as_it_was(bench: Bench) -> None:
     bench.answer(plan={"errorType": "ManifestError", "errorMessage": "no"})
     wished = {"manifest_tag": "tag", "hyperparameters": {"epochs": "3"}, "occurrence": "monday"}

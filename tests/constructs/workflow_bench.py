@@ -203,6 +203,7 @@ class Bench:
         )
         objects = {"lake/prepared/champion/d1/batches.json": BATCHES}
         self.set(lambdas=LAMBDAS, objects=objects, faults=[], jobs={}, outcomes={}, promotion={}, asked=[])
+        self.set(meanwhile={})
 
     def set(self, **world: Any) -> None:
         """Change the world."""

@@ -63,6 +63,8 @@ class World:
         self.lambdas: dict[str, Any] = {}
         self.objects: dict[str, Any] = {}
         self.faults: list[dict[str, Any]] = []
+        # By operation: an update of an item that somebody else makes just before it, once.
+        self.meanwhile: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.outcomes: dict[str, str] = {}
         self.promotion: dict[str, Any] = {}
@@ -99,6 +101,9 @@ class Client:
                     if wanted["operation"] == f"{self.service}:{method}" and fits and wanted["times"] > 0:
                         wanted["times"] -= 1
                         raise fault(wanted["error"], wanted.get("message", "as the test asked"), method)
+                happens = self.world.meanwhile.pop(f"{self.service}:{method}", None)
+                if happens:
+                    self.world.dynamodb.update_item(**happens)
             if self.service == "dynamodb":
                 return getattr(self.world.dynamodb, method)(**request)
             return getattr(self, f"{self.service}_{method}")(**request)
@@ -220,7 +225,7 @@ class Execution:
         self.arn = f"{base}:execution:{machine}:{name}"
         self.machine_arn = f"{base}:stateMachine:{machine}"
         self.name, self.data, self.definition = name, data, definition
-        self.record: dict[str, Any] = {"executionArn": self.arn, "events": []}
+        self.record: dict[str, Any] = {"executionArn": self.arn, "status": "RUNNING", "events": []}
         self.result: dict[str, Any] = {"status": "RUNNING"}
         self.signal = Signal()
         self.done = threading.Event()
