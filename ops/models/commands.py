@@ -243,7 +243,7 @@ def drill_rollback(
 
 def _report(home: Home, execution: Execution, *, follow: bool, json: bool) -> None:
     """Says which run it is; follows it where that is asked for, and exits as it ends."""
-    start.wait_for_id(execution)
+    start.wait_until_known(home, execution)
     if not follow:
         told = outcome.result(execution)
         if json:

@@ -26,7 +26,7 @@ _PARAMETER = re.compile(r"^[a-z][a-z0-9_-]*$")
 # EventBridge delivers within seconds; so long a silence means that a rule is off or a role may not start it.
 _ARRIVAL_SECONDS = 120
 _POLL_SECONDS = 0.5
-# The workflow names its run in its first seconds.
+# The workflow names and records its run in its first seconds.
 _NAMING_SECONDS = 15
 # Clocks differ between this machine and AWS.
 _SKEW = timedelta(minutes=2)
@@ -148,11 +148,13 @@ def _begin(home: Home, given: Record) -> Execution:
     return Execution(api, told["executionArn"])
 
 
-def wait_for_id(execution: Execution) -> None:
-    """Looks until the workflow has said which run it is, or ends; not for long."""
-    until = time.monotonic() + _NAMING_SECONDS
+def wait_until_known(home: Home, execution: Execution) -> None:
+    """Looks until the run is found by its id, as the next command will look for it, or ends; not for long."""
+    records, until = Records(home), time.monotonic() + _NAMING_SECONDS
     execution.look()
-    while not execution.run_id and execution.status == RUNNING and time.monotonic() < until:
+    while execution.status == RUNNING and time.monotonic() < until:
+        if execution.run_id and records.run(execution.run_id):
+            return
         time.sleep(_POLL_SECONDS)
         execution.look()
 

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from ops.models.home import Home
-from ops.models.records import Records
-from tests.twin.pipelines.pipeline import wait_for
 
 pytestmark = pytest.mark.twin
 Command = Callable[..., Any]
@@ -109,7 +107,6 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_watch_it(
 
     started = command("train", "--manifest", put_manifest(home), "--run-id", "slow")
     assert started.exit_code == 0, started.stderr
-    wait_for(lambda: Records(home).run("slow"), "the run's record, by which it is found")
     with monkeypatch.context() as patch:
         patch.setattr("ops.models.watch.time.sleep", interrupted)
         left = command("watch", "slow")
