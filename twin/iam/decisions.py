@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import IO, Any
 
 from twin import config, glue
@@ -61,19 +62,16 @@ def record(principal: str, action: str, resource: str, decision: str, reason: st
 
 def summarise(since: float = 0) -> dict[str, Any]:
     """Return the decisions since a time (epoch seconds): counts, denials, and what each principal used."""
-    path = config.current().home / "iam.jsonl"
     allowed, denials = 0, list[dict[str, Any]]()
     used: dict[str, set[str]] = defaultdict(set)
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            entry = json.loads(line)
-            if entry["time"] < since:
-                continue
-            if entry["decision"] == "Allow":
-                allowed += 1
-                used[_role_of(entry["principal"])].add(entry["action"])
-            else:
-                denials.append(entry)
+    for entry in _entries():
+        if entry["time"] < since:
+            continue
+        if entry["decision"] == "Allow":
+            allowed += 1
+            used[_role_of(entry["principal"])].add(entry["action"])
+        else:
+            denials.append(entry)
     return {
         "decisions": allowed + len(denials),
         "allowed": allowed,
@@ -86,12 +84,18 @@ def summarise(since: float = 0) -> dict[str, Any]:
 def last_uses(role_arn: str) -> dict[str, float]:
     """Return when each action was last allowed to a role (epoch seconds), by the action's name."""
     found: dict[str, float] = {}
+    for entry in _entries():
+        if entry["decision"] == "Allow" and _role_of(entry["principal"]) == role_arn:
+            found[entry["action"]] = entry["time"]
+    return found
+
+
+def _entries() -> Iterator[dict[str, Any]]:
+    """Every decision of the log, but for one that is being written."""
     with (config.current().home / "iam.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
-            entry = json.loads(line)
-            if entry["decision"] == "Allow" and _role_of(entry["principal"]) == role_arn:
-                found[entry["action"]] = entry["time"]
-    return found
+            if line.endswith("\n"):
+                yield json.loads(line)
 
 
 def _role_of(principal: str) -> str:
