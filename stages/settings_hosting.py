@@ -29,7 +29,7 @@ class HostingSettings(Group):
     # Mode serverless: memory of one environment, which sets its share of CPUs; how many answer at once; how
     # many of them are kept warm, and paid for, all the time.
     serverless_memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
-    serverless_max_concurrency: Annotated[int, Field(ge=1, le=200)] = 50
+    serverless_max_concurrency: Annotated[int, Field(ge=1, le=200)] = 18
     serverless_provisioned_concurrency: Annotated[int, Field(ge=1, le=200)] | None = None
     # Mode asynchronous: whether no instance stays while nothing waits; requests that may wait for one
     # instance, and that one instance has at a time.

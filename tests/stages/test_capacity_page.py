@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from planning.capacity import plan
-from planning.ladder import fingerprint
+from planning.ladder import ON_EXECUTIONS, fingerprint
 from planning.simulation.scenario import may_be_halved
 from planning.workload import Workload
 from stages import capacity_page
@@ -42,7 +42,7 @@ def test_every_rung_held_its_goals_and_no_half_did() -> None:
     rows = [line for line in simulated.splitlines() if line.startswith("| ") and "%" in line]
     held = [line for line in rows if line.endswith("| held |")]
 
-    # The five rungs, and the plan itself above its halves.
+    # The five rungs, and the plan itself above its halves: on instances, and in both modes without.
     assert [line.split(" | ")[0] for line in held] == [
         "| 500k",
         "| 5M",
@@ -50,8 +50,10 @@ def test_every_rung_held_its_goals_and_no_half_did() -> None:
         "| 500M",
         "| 1B",
         "| nothing",
+        "| serverless, 2048 MB",
+        "| lambda, 1769 MB",
     ]
-    assert len(rows) - len(held) == len(may_be_halved(plan(Workload()).provision))
+    assert len(rows) - len(held) == len(may_be_halved(plan(Workload()).provision)) + len(ON_EXECUTIONS)
 
 
 def test_the_command_keeps_the_simulations_on_request(
