@@ -21,7 +21,7 @@ from planning.ladder import SEEDS, Rung, breaking, rungs, step
 from planning.provision import Provision
 from planning.quotas import Need, exceeded, needs
 from planning.simulation.outcome import Outcome
-from planning.workload import Workload, WorkloadError, images
+from planning.workload import Workload, WorkloadError, images, short
 
 # An asynchronous endpoint is not for callers who wait: what it takes to wake is minutes.
 NOT_SIMULATED = "asynchronous"
@@ -206,7 +206,7 @@ def show_ladder() -> None:
     for each in breaking():
         quota = each.quota
         then = ("raise it; " if quota.adjustable else "") + quota.beyond
-        limits.add_row(_short(each.images_per_day), quota.title, f"{quota.default or 0:,.0f}", then)
+        limits.add_row(short(each.images_per_day), quota.title, f"{quota.default or 0:,.0f}", then)
     show(limits)
     say(f"p99 of each rung, and what every number rests on: {_PAGE}", style="dim")
 
@@ -215,7 +215,7 @@ def _row(rung: Rung) -> list[str]:
     plan_ = rung.provision
     fleet = f"{plan_.instances}-{plan_.most_instances}" if plan_.scales else str(plan_.instances)
     return [
-        _short(rung.workload.images_per_day),
+        short(rung.workload.images_per_day),
         f"{rung.workload.peak_per_second:,.0f}",
         f"{plan_.api_rate:,.0f}",
         f"{plan_.predict_concurrency or 0:,}",
@@ -224,10 +224,3 @@ def _row(rung: Rung) -> list[str]:
         f"{rung.bill.total:,.0f}",
         f"{rung.bill.per_million:,.2f}",
     ]
-
-
-def _short(number: int) -> str:
-    for factor, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if number >= factor:
-            return f"{number / factor:.3g}{letter}"
-    return str(number)

@@ -146,3 +146,11 @@ def images(text: str) -> int:
     if number < 1 or number > 1e12:
         raise WorkloadError(f"{text!r} is no number of images a day; write 500k, 50M or 1B")
     return int(number)
+
+
+def short(images: int) -> str:
+    """500000 as 500k, as `images` reads it."""
+    for factor, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if images >= factor:
+            return f"{images / factor:.3g}{letter}"
+    return str(images)

@@ -9,29 +9,14 @@ from pathlib import Path
 
 from planning import measured, quotas
 from planning.explained import shown
-from planning.ladder import (
-    ON_EXECUTIONS,
-    WITH_BACKLOG,
-    Breaking,
-    Rung,
-    breaking,
-    climb,
-    fingerprint,
-    halves,
-    rung,
-    rungs,
-    step,
-)
+from planning.ladder import Breaking, Rung, breaking, rungs
 from planning.measured import Figure
 from planning.prices import REGION, all_prices
-from planning.simulation.scenario import cell, halved
-from planning.workload import Workload
+from planning.workload import short
+from stages.capacity_simulated import kept, simulation, table
 from stages.settings_workload import WorkloadSettings
 
 WRITE = "python -m stages.capacity_page --write docs/capacity.md --readme README.md"
-# The simulation's figures stand between these; the mark tells a test whether they are still the code's.
-SIMULATED = ("<!-- simulated: {mark} -->", "<!-- end of simulated -->")
-_SEED = 1
 # Where the README shows the first rungs of the ladder.
 README_MARKS = (
     "<!-- capacity: written by the command of docs/capacity.md -->",
@@ -96,89 +81,6 @@ def page(simulated: str) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def simulation() -> str:
-    """The figures of the simulation, which take a minute, with the mark of what they depend on."""
-    ladder = rungs()
-    lines = [
-        SIMULATED[0].format(mark=fingerprint()),
-        "",
-        f"Load rises over {Workload().rise_minutes:g} minutes and stays at its peak for "
-        f"{Workload().peak_minutes:g} (seed {_SEED}). Goals: p99 within {Workload().latency_p99_ms:g} ms, "
-        f"{Workload().availability_percent:g} % answered, records within "
-        f"{Workload().stream_delay_seconds:g} s.",
-        "",
-        *_table(
-            ["images a day", "simulated part", "p50", "p95", "p99", "not answered", "oldest record", "goals"],
-            [_climbed(each) for each in ladder],
-        ),
-        "",
-        f"500k with each provisioned number halved, at a peak that comes at once (seed {_SEED}); the first "
-        "row is the plan itself. What a stream on demand has at least is more than 500k need; at 5M half of "
-        "its consumers fall behind (`tests/planning/test_simulation.py`).",
-        "",
-        *_table(["halved", "to", "p99", "not answered", "oldest record", "goals"], list(_halved(ladder[0]))),
-        "",
-        "### Without instances",
-        "",
-        "500k in the modes without instances, with the memory that is their default: a peak that comes "
-        f"within a minute, with {WITH_BACKLOG.backlog:,} records in the stream (seed {_SEED}); the plan, and "
-        "half of its executions. A cold start is what AWS adds, ONNX Runtime's import, and the model's way "
-        "from S3 into memory. Environments that are kept warm (`serverless_provisioned_concurrency`) are not "
-        "in it: where load comes at once, they keep requests from waiting for those that start.",
-        "",
-        *_table(
-            ["mode", "executions", "p50", "p95", "p99", "cold starts", "not answered", "a month", "goals"],
-            list(_on_executions()),
-        ),
-        "",
-        SIMULATED[1],
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _climbed(found: Rung) -> list[str]:
-    seen = climb(found, _SEED)
-    part = cell(found.workload, found.provision)
-    return [
-        short(found.workload.images_per_day),
-        "all" if part.share == 1 else f"1 / {1 / part.share:,.0f}",
-        *(f"{each * 1000:.0f} ms" for each in (seen.p50, seen.p95, seen.p99)),
-        f"{seen.refused_share:.3%}",
-        f"{seen.iterator_age:.0f} s",
-        "; ".join(seen.broken(part.workload)) or "held",
-    ]
-
-
-def _halved(usual: Rung) -> Iterator[list[str]]:
-    whole = step(usual.workload, usual.provision, _SEED)
-    for title, half, seen in (("nothing", None, whole), *halves(usual, _SEED)):
-        yield [
-            title,
-            "" if half is None else shown(half),
-            f"{seen.p99 * 1000:.0f} ms",
-            f"{seen.refused_share:.3%}",
-            f"{seen.iterator_age:.0f} s",
-            "; ".join(seen.broken(usual.workload)) or "held",
-        ]
-
-
-def _on_executions() -> Iterator[list[str]]:
-    for hosting in ON_EXECUTIONS:
-        found = rung(Workload(), hosting)
-        for provision in (found.provision, halved(found.provision, "executions")):
-            seen = step(found.workload, provision, _SEED, WITH_BACKLOG)
-            yield [
-                f"{hosting.mode}, {hosting.memory_mb} MB",
-                str(provision.executions),
-                *(f"{each * 1000:.0f} ms" for each in (seen.p50, seen.p95, seen.p99)),
-                str(seen.model_starts),
-                f"{seen.refused_share:.3%}",
-                f"${found.bill.total:,.0f}",
-                "; ".join(seen.broken(found.workload)) or "held",
-            ]
-
-
 def _settings() -> Iterator[str]:
     yield "## Settings\n"
     yield "Group `workload` of `context.platform` in `cdk.json`; an environment may set any of them again.\n"
@@ -190,7 +92,7 @@ def _settings() -> Iterator[str]:
         ]
         for name, field in WorkloadSettings.model_fields.items()
     ]
-    yield from _table(["setting", "default", "meaning"], rows)
+    yield from table(["setting", "default", "meaning"], rows)
     yield ""
 
 
@@ -200,14 +102,14 @@ def _plan(usual: Rung) -> Iterator[str]:
         [f"{each.title}<br>`{each.key}`", f"{shown(each.value)} {each.unit}".strip(), each.in_words()]
         for each in usual.capacity.explained
     ]
-    yield from _table(["number", "plan", "why"], rows)
+    yield from table(["number", "plan", "why"], rows)
     yield ""
     yield "Where there is no setting of a key, the number is the plan's alone.\n"
 
 
 def _ladder(ladder: Sequence[Rung]) -> Iterator[str]:
     yield "## The ladder\n"
-    yield from _table(LADDER_HEAD, [ladder_row(each) for each in ladder])
+    yield from table(LADDER_HEAD, [ladder_row(each) for each in ladder])
     yield ""
 
 
@@ -241,14 +143,6 @@ def ladder_row(found: Rung) -> list[str]:
     ]
 
 
-def short(images: int) -> str:
-    """500000 as 500k."""
-    for factor, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if images >= factor:
-            return f"{images / factor:.3g}{letter}"
-    return str(images)
-
-
 def _breaks(found: Sequence[Breaking]) -> Iterator[str]:
     yield _BREAKS
     rows = [
@@ -262,7 +156,7 @@ def _breaks(found: Sequence[Breaking]) -> Iterator[str]:
         ]
         for each in found
     ]
-    yield from _table(["name", "quota", "default", "breaks at", "what changes then", "source"], rows)
+    yield from table(["name", "quota", "default", "breaks at", "what changes then", "source"], rows)
     yield ""
     yield f"`{quotas.ENDPOINT_INSTANCES.key}`: {quotas.ENDPOINT_INSTANCES.beyond}.\n"
 
@@ -271,7 +165,7 @@ def _bill(usual: Rung) -> Iterator[str]:
     yield f"## A month of {short(usual.workload.images_per_day)} images a day\n"
     rows = [[each.component, f"${each.usd:,.2f}", each.counted] for each in usual.bill.items]
     rows.append(["**total**", f"**${usual.bill.total:,.2f}**", f"${usual.bill.per_million:,.2f} per million"])
-    yield from _table(["component", "a month", "counted"], rows)
+    yield from table(["component", "a month", "counted"], rows)
     dates = sorted({f"{each.source.on:%Y-%m-%d}" for each in all_prices().values()})
     yield ""
     yield (
@@ -289,12 +183,7 @@ def _figures() -> Iterator[str]:
         [each.name, f"{each.value:g} {each.unit}", each.kind, f"{each.where} ({each.on:%Y-%m-%d})"]
         for each in found
     ]
-    yield from _table(["figure", "value", "", "where"], rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    for row in (head, ["---"] * len(head), *rows):
-        yield "| " + " | ".join(each.replace("|", "/") for each in row) + " |"
+    yield from table(["figure", "value", "", "where"], rows)
 
 
 def with_head(readme: str, text: str) -> str:
@@ -313,7 +202,7 @@ def with_head(readme: str, text: str) -> str:
         images, peak, _, _, endpoint, _, beyond, month, million = ladder_row(found)
         rows.append([images, peak, endpoint, month, million, _simulated_p99(text, images), beyond])
     first, last = (readme.index(mark) for mark in README_MARKS)
-    return readme[:first] + "\n".join([README_MARKS[0], "", *_table(head, rows), "", readme[last:]])
+    return readme[:first] + "\n".join([README_MARKS[0], "", *table(head, rows), "", readme[last:]])
 
 
 def _simulated_p99(text: str, images: str) -> str:
@@ -336,12 +225,6 @@ def main() -> int:
         arguments.readme.write_text(with_head(arguments.readme.read_text(), text))
     print(f"{target}: written")
     return 0
-
-
-def kept(text: str) -> str:
-    """The part of a page that the simulation wrote."""
-    start = text.index(SIMULATED[0].partition("{")[0])
-    return text[start : text.index(SIMULATED[1]) + len(SIMULATED[1])] + "\n"
 
 
 if __name__ == "__main__":

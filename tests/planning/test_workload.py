@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from planning.workload import Workload, WorkloadError, images
+from planning.workload import Workload, WorkloadError, images, short
 
 
 def test_half_a_million_a_day_is_six_a_second_and_ten_times_that_at_the_peak() -> None:
@@ -58,3 +58,8 @@ def test_amounts_are_written_as_people_say_them() -> None:
     for wrong in ("many", "", "-5", "0", "1e99"):
         with pytest.raises(WorkloadError, match="write 500k, 50M or 1B"):
             images(wrong)
+
+
+@pytest.mark.parametrize("number", [7, 999, 1_000, 500_000, 5_000_000, 2_500_000_000])
+def test_a_number_of_images_that_is_shown_can_be_given(number: int) -> None:
+    assert images(short(number)) == number

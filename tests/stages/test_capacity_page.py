@@ -11,7 +11,8 @@ from planning.ladder import ON_EXECUTIONS, fingerprint
 from planning.simulation.scenario import may_be_halved
 from planning.workload import Workload
 from stages import capacity_page
-from stages.capacity_page import WRITE, kept, page, simulation, with_head
+from stages.capacity_page import WRITE, page, with_head
+from stages.capacity_simulated import kept, simulation
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
 
