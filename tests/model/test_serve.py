@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from http_serving import DRAIN_SECONDS
 from predictor import Predictor
 from shards import Examples
 
@@ -156,8 +155,10 @@ def test_sigterm_ends_it_at_once_even_with_idle_connections(trained: Path) -> No
     wait_until_ready(port)
     idle = connect(port)
     ask(idle, "GET", "/ping")
+    started = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=DRAIN_SECONDS) == 0
+    assert process.wait(timeout=10) == 0
+    assert time.monotonic() - started < 3
 
 
 def test_request_that_runs_at_sigterm_is_still_answered(trained: Path, examples: Examples) -> None:

@@ -70,8 +70,9 @@ def test_canary_gives_its_share_to_the_new_model_then_everything(place: Place) -
         (2, 2),
     ]
     baking = client.seen(told[2][2], told[3][2])
-    # Half of them to a tenth; of few, to three.
-    assert abs(baking["new"] - baking.total() / 2) <= max(3, baking.total() / 10)
+    # Of any run of requests half, to 2 (serving.py deals them out evenly), and one more at its end.
+    assert baking["new"] and baking["old"]
+    assert abs(baking["new"] - baking.total() / 2) <= 3
     assert set(client.seen(told[4][2])) == {"new"}
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", config)
     assert found["LastDeploymentConfig"] == halves(wait=2)
