@@ -80,6 +80,20 @@ class Twin:
             "AWS_DEFAULT_REGION": REGION,
         }
 
+    def statistic(self, account: str, metric: str, statistic: str, **dimensions: str) -> list[float]:
+        """A statistic of `<namespace>:<metric>` of the last ten minutes, for each minute with any value."""
+        namespace, _, name = metric.rpartition(":")
+        points = self.client("cloudwatch", account).get_metric_statistics(
+            Namespace=namespace,
+            MetricName=name,
+            Dimensions=[{"Name": each, "Value": value} for each, value in dimensions.items()],
+            StartTime=time.time() - 600,
+            EndTime=time.time() + 60,
+            Period=60,
+            Statistics=[statistic],
+        )["Datapoints"]
+        return [point[statistic] for point in points]
+
     def stop(self) -> int:
         self.process.terminate()
         return self.process.wait(30)

@@ -97,16 +97,7 @@ class Source:
 
     def metric(self, name: str, statistic: str) -> list[float]:
         """A statistic of one of the function's metrics, for each minute that has one."""
-        points = self.client("cloudwatch").get_metric_statistics(
-            Namespace="AWS/Lambda",
-            MetricName=name,
-            Dimensions=[{"Name": "FunctionName", "Value": self.function}],
-            StartTime=time.time() - 600,
-            EndTime=time.time() + 60,
-            Period=60,
-            Statistics=[statistic],
-        )["Datapoints"]
-        return [point[statistic] for point in points]
+        return self.twin.statistic(ACCOUNT, f"AWS/Lambda:{name}", statistic, FunctionName=self.function)
 
     def wait(self, until: Callable[["Source"], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
